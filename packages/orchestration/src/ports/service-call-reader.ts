@@ -1,0 +1,72 @@
+import type { StorageError } from "@event-service-agent/platform/transaction"
+import type { OnUnknown, RedactedRequest } from "@event-service-agent/schemas/http-request"
+import type { CorrelationId, ServiceCallId, ServiceCallKey, TenantId } from "@event-service-agent/schemas/ids"
+import type { ErrorMeta, ResponseMeta } from "@event-service-agent/schemas/outcome"
+import { Context, type DateTime, type Effect, type Option } from "effect"
+
+export const STATUSES = ["Submitted", "Scheduled", "Running", "Succeeded", "Failed", "Cancelled"] as const
+export type Status = (typeof STATUSES)[number]
+
+/** What the list shows of a call. */
+export interface ServiceCallSummary {
+  readonly tenantId: TenantId
+  readonly serviceCallId: ServiceCallId
+  readonly name: string
+  readonly status: Status
+  readonly request: RedactedRequest
+  readonly tags: ReadonlyArray<string>
+  readonly acceptedAt: DateTime.Utc
+  readonly dueAt: DateTime.Utc
+  /** When the call ended, whichever way. */
+  readonly finishedAt: DateTime.Utc | null
+  /** The last instant before the send minus max(dueAt, acceptedAt), in milliseconds; `null` if unsent. */
+  readonly latenessMs: number | null
+  readonly correlationId: CorrelationId
+}
+
+/** Everything about one call. */
+export interface ServiceCallDetail extends ServiceCallSummary {
+  readonly timeoutMs: number
+  readonly onUnknown: OnUnknown
+  /** The states it has been in, oldest first. */
+  readonly history: ReadonlyArray<{ readonly status: Status; readonly at: DateTime.Utc }>
+  readonly attempt: { readonly number: number; readonly startedAt: DateTime.Utc } | null
+  readonly outcome: Outcome | null
+}
+
+export type Outcome =
+  | { readonly type: "Succeeded"; readonly response: ResponseMeta }
+  | { readonly type: "Failed"; readonly error: ErrorMeta }
+
+/** A place in the order of the list: newest accepted first, then the greatest id. */
+export interface Cursor {
+  readonly acceptedAt: DateTime.Utc
+  readonly serviceCallId: ServiceCallId
+}
+
+/** Absent or empty fields do not filter. */
+export interface ServiceCallFilter {
+  readonly statuses: ReadonlyArray<Status>
+  /** A call has to carry all of them. */
+  readonly tags: ReadonlyArray<string>
+  /** On dueAt, inclusive. */
+  readonly from?: DateTime.Utc
+  /** On dueAt, exclusive. */
+  readonly to?: DateTime.Utc
+  /** A part of the name or the URL, in any case. */
+  readonly text?: string
+}
+
+/** How others look at service calls: committed states only, one tenant at a time, never holding up the writer. */
+export class ServiceCallReader extends Context.Service<
+  ServiceCallReader,
+  {
+    readonly get: (key: ServiceCallKey) => Effect.Effect<Option.Option<ServiceCallDetail>, StorageError>
+    /** Newest accepted first, those after the cursor, at most `limit`. */
+    readonly list: (
+      tenantId: TenantId,
+      filter: ServiceCallFilter,
+      page: { readonly after?: Cursor; readonly limit: number }
+    ) => Effect.Effect<ReadonlyArray<ServiceCallSummary>, StorageError>
+  }
+>()("@event-service-agent/orchestration/ServiceCallReader") {}

@@ -1,0 +1,193 @@
+import type { Consumer } from "@event-service-agent/schemas/envelope"
+import type { ServiceCallKey } from "@event-service-agent/schemas/ids"
+import type { Message } from "@event-service-agent/schemas/messages/catalogue"
+import { Cause, Clock, Effect, Exit, Option } from "effect"
+import { type Delivery, keyOf, Outbox } from "./outbox.ts"
+import { StorageError, Transaction, UnitOfWork } from "./transaction.ts"
+
+/** Failures after which a message becomes a dead letter. */
+export const TRIES_MAX = 10
+export const BACKOFF_FIRST_MS = 100
+export const BACKOFF_MAX_MS = 30_000
+/** Between two tries while the storage refuses to work: such failures never count as tries. */
+export const STORAGE_RETRY_MS = 250
+/** Messages that one consumer holds in memory; further ones wait in the outbox. */
+export const HELD_MAX = 2_000
+
+/** Writes what follows from a message. The acknowledgement commits with it. */
+export type Handle = (message: Message) => Effect.Effect<void, unknown, UnitOfWork>
+
+/** One consumer's messages in memory: a lane for each call, worked on side by side, each in order. */
+export interface Inbox {
+  /** Takes a message that was just committed. */
+  readonly handOver: (delivery: Delivery) => Effect.Effect<void>
+  /** Lets the messages of a call go on that waited behind a dead letter. */
+  readonly unpark: (key: ServiceCallKey, waiting: ReadonlyArray<Delivery>) => Effect.Effect<void>
+  /** Reads on in the outbox from where memory ends. */
+  readonly refill: Effect.Effect<void>
+}
+
+/** The messages of one call that wait here, in order. A fiber works on the first of them. */
+interface Lane {
+  readonly name: string
+  readonly queue: Array<Delivery>
+}
+
+export const makeInbox = Effect.fnUntraced(function* (consumer: Consumer, handle: Handle) {
+  const outbox = yield* Outbox
+  const transaction = yield* Transaction
+  const scope = yield* Effect.scope
+  const lanes = new Map<string, Lane>()
+  const parked = new Set<string>()
+  let held = 0
+  /** The highest seq that has come into memory. */
+  let lastSeq = 0
+  /** There may be messages that are only in the outbox: at the start, and after memory was full. */
+  let isBehind = true
+  let isRefilling = false
+
+  for (const letter of yield* retryStorage(outbox.deadLetters(Number.MAX_SAFE_INTEGER))) {
+    if (letter.consumer === consumer) parked.add(laneName(letter.key))
+  }
+
+  const enqueue = (delivery: Delivery): Effect.Effect<void> => {
+    const name = laneName(keyOf(delivery.message))
+    if (parked.has(name)) return Effect.void
+    held++
+    const lane = lanes.get(name)
+    if (lane !== undefined) {
+      lane.queue.push(delivery)
+      return Effect.void
+    }
+    const opened = { name, queue: [delivery] }
+    lanes.set(name, opened)
+    return Effect.asVoid(Effect.forkIn(work(opened), scope))
+  }
+
+  const take = (delivery: Delivery): Effect.Effect<void> => {
+    if (delivery.seq <= lastSeq) return Effect.void
+    lastSeq = delivery.seq
+    return enqueue(delivery)
+  }
+
+  const readOn = Effect.gen(function* () {
+    const unit = yield* UnitOfWork
+    const room = HELD_MAX - held
+    const found = yield* outbox.deliveriesAfter(consumer, lastSeq, room)
+    unit.afterCommit(
+      Effect.suspend(() => {
+        isBehind = found.length === room
+        return Effect.forEach(found, take, { discard: true })
+      })
+    )
+  })
+  // The read is a unit of the writer, so every message is either in it or handed over after it.
+  const refill: Effect.Effect<void> = Effect.suspend(() => {
+    if (!isBehind || isRefilling || held > HELD_MAX / 2) return Effect.void
+    isRefilling = true
+    return retryStorage(transaction.run(readOn)).pipe(
+      Effect.ensuring(
+        Effect.sync(() => {
+          isRefilling = false
+        })
+      ),
+      Effect.andThen(refill)
+    )
+  })
+
+  const work = Effect.fnUntraced(function* (lane: Lane) {
+    for (let next = lane.queue[0]; next !== undefined; next = lane.queue[0]) {
+      const pauseMs = next.availableAt - (yield* Clock.currentTimeMillis)
+      if (pauseMs > 0) yield* Effect.sleep(pauseMs)
+      const retry = yield* deliver(next)
+      if (Option.isSome(retry)) {
+        lane.queue[0] = retry.value
+      } else {
+        lane.queue.shift()
+        held--
+        if (isBehind) yield* Effect.forkIn(refill, scope)
+      }
+    }
+    lanes.delete(lane.name)
+  })
+
+  /** Handles one message. Returns the delivery for its next try, or none when this consumer is done with it. */
+  const deliver = (delivery: Delivery): Effect.Effect<Option.Option<Delivery>> => {
+    const { message, seq } = delivery
+    const handled = Effect.gen(function* () {
+      yield* logMessage("consume", message)
+      const isFirst = yield* outbox.settle(consumer, seq)
+      if (isFirst) yield* handle(message)
+    })
+    return Effect.flatMap(Effect.exit(transaction.run(handled)), (exit) =>
+      Exit.isSuccess(exit)
+        ? Effect.succeedNone
+        : failed(delivery, exit.cause).pipe(Effect.annotateLogs(annotationsOf(message)))
+    )
+  }
+
+  const failed = Effect.fnUntraced(function* (delivery: Delivery, cause: Cause.Cause<unknown>) {
+    if (Cause.hasInterruptsOnly(cause)) return yield* Effect.interrupt
+    const now = yield* Clock.currentTimeMillis
+    const failure = Cause.squash(cause)
+    if (failure instanceof StorageError) {
+      yield* Effect.logWarning("the storage refused, the message will be tried again", failure.message)
+      return Option.some({ ...delivery, availableAt: now + STORAGE_RETRY_MS })
+    }
+    const attempts = delivery.attempts + 1
+    const error = failure instanceof Error ? `${failure.name}: ${failure.message}` : String(failure)
+    if (attempts >= TRIES_MAX) {
+      yield* bury(delivery, { consumer, seq: delivery.seq, attempts, error, diedAt: now })
+      return Option.none()
+    }
+    const availableAt = now + Math.min(BACKOFF_FIRST_MS * 2 ** (attempts - 1), BACKOFF_MAX_MS)
+    const next = { ...delivery, attempts, availableAt }
+    yield* retryStorage(transaction.run(outbox.postpone(consumer, next)))
+    yield* Effect.logWarning(`${consumer} failed on ${delivery.message.type}, try ${attempts} of ${TRIES_MAX}`, error)
+    return Option.some(next)
+  })
+
+  const bury = Effect.fnUntraced(function* (delivery: Delivery, letter: Parameters<typeof outbox.bury>[0]) {
+    yield* retryStorage(transaction.run(outbox.bury(letter)))
+    const name = laneName(keyOf(delivery.message))
+    parked.add(name)
+    // What waits behind the dead letter stays in the outbox until it is replayed or discarded.
+    held -= lanes.get(name)?.queue.splice(1).length ?? 0
+    yield* Effect.logError(`${consumer} gave ${delivery.message.type} up: it is a dead letter now`, letter.error)
+  })
+
+  const inbox: Inbox = {
+    handOver: (delivery) => {
+      if (held >= HELD_MAX) isBehind = true
+      return isBehind ? Effect.void : take(delivery)
+    },
+    unpark: (key, waiting) => {
+      parked.delete(laneName(key))
+      return Effect.forEach(waiting, enqueue, { discard: true })
+    },
+    refill
+  }
+  return inbox
+})
+
+/** A debug line for a message that is written or handled. */
+export const logMessage = (step: "publish" | "consume", message: Message): Effect.Effect<void> =>
+  Effect.annotateLogs(Effect.logDebug(`${step} ${message.type}`), annotationsOf(message))
+
+const annotationsOf = (message: Message) => ({
+  tenantId: message.tenantId,
+  serviceCallId: message.aggregateId,
+  correlationId: message.correlationId,
+  messageId: message.messageId
+})
+
+const laneName = (key: ServiceCallKey): string => `${key.tenantId}/${key.serviceCallId}`
+
+/** Waits for the storage: without it nothing can go on. */
+const retryStorage = <A, R>(self: Effect.Effect<A, StorageError, R>): Effect.Effect<A, never, R> =>
+  Effect.catch(self, (error) =>
+    Effect.logWarning("the storage refused, trying again", error.message).pipe(
+      Effect.andThen(Effect.sleep(STORAGE_RETRY_MS)),
+      Effect.andThen(Effect.suspend(() => retryStorage(self)))
+    )
+  )

@@ -1,0 +1,170 @@
+import type { Consumer } from "@event-service-agent/schemas/envelope"
+import type { ServiceCallKey } from "@event-service-agent/schemas/ids"
+import { consumersOf, type Message } from "@event-service-agent/schemas/messages/catalogue"
+import { Context, Effect, Layer } from "effect"
+import { type StorageError, UnitOfWork } from "./transaction.ts"
+
+/** A message on its way to one consumer. Its row stays until the consumer has handled it. */
+export interface Delivery {
+  readonly seq: number
+  /** How often the consumer has failed on it. */
+  readonly attempts: number
+  /** Not to be tried before: milliseconds since 1970. */
+  readonly availableAt: number
+  readonly message: Message
+}
+
+/** A message that its consumer could not handle. Later messages of the same call wait behind it. */
+export interface DeadLetter {
+  readonly consumer: Consumer
+  readonly seq: number
+  readonly key: ServiceCallKey
+  readonly type: Message["type"]
+  readonly attempts: number
+  /** What the handler failed with, for people. */
+  readonly error: string
+  /** Milliseconds since 1970. */
+  readonly diedAt: number
+}
+
+/**
+ * The log of all messages, in the order of their commits, and what each consumer has yet to handle. `seq` grows with
+ * every append and is never used twice.
+ */
+export class Outbox extends Context.Service<
+  Outbox,
+  {
+    /** Adds the messages, and a delivery for each of their consumers. */
+    readonly append: (
+      messages: ReadonlyArray<Message>
+    ) => Effect.Effect<ReadonlyArray<{ readonly seq: number; readonly message: Message }>, StorageError, UnitOfWork>
+    /** Deletes the delivery. False when it was gone: the message has taken effect before. */
+    readonly settle: (consumer: Consumer, seq: number) => Effect.Effect<boolean, StorageError, UnitOfWork>
+    /** Keeps a failed delivery for another try. */
+    readonly postpone: (
+      consumer: Consumer,
+      delivery: Pick<Delivery, "seq" | "attempts" | "availableAt">
+    ) => Effect.Effect<void, StorageError, UnitOfWork>
+    /** Turns a delivery into a dead letter. */
+    readonly bury: (
+      letter: Pick<DeadLetter, "consumer" | "seq" | "attempts" | "error" | "diedAt">
+    ) => Effect.Effect<void, StorageError, UnitOfWork>
+    /** Turns a dead letter back into a delivery without failures. False when there is none. */
+    readonly revive: (consumer: Consumer, seq: number) => Effect.Effect<boolean, StorageError, UnitOfWork>
+    /** Deletes a dead letter. False when there is none. */
+    readonly discard: (consumer: Consumer, seq: number) => Effect.Effect<boolean, StorageError, UnitOfWork>
+    /** Deliveries in order of seq. Crosses tenants. */
+    readonly deliveriesAfter: (
+      consumer: Consumer,
+      seq: number,
+      limit: number
+    ) => Effect.Effect<ReadonlyArray<Delivery>, StorageError, UnitOfWork>
+    /** All deliveries of one call in order of seq. */
+    readonly deliveriesOf: (
+      consumer: Consumer,
+      key: ServiceCallKey
+    ) => Effect.Effect<ReadonlyArray<Delivery>, StorageError, UnitOfWork>
+    /** Oldest first. Crosses tenants. */
+    readonly deadLetters: (limit: number) => Effect.Effect<ReadonlyArray<DeadLetter>, StorageError>
+    readonly deadLettersOf: (key: ServiceCallKey) => Effect.Effect<ReadonlyArray<DeadLetter>, StorageError>
+    /** The calls of a tenant with a message of this type that its consumer has not handled. */
+    readonly unhandled: (
+      type: Message["type"],
+      tenantId: ServiceCallKey["tenantId"]
+    ) => Effect.Effect<ReadonlySet<ServiceCallKey["serviceCallId"]>, StorageError>
+    /** Erases the sealed requests from the messages of a call that has ended. */
+    readonly eraseSealed: (key: ServiceCallKey) => Effect.Effect<void, StorageError, UnitOfWork>
+  }
+>()("@event-service-agent/platform/Outbox") {
+  static readonly layerMemory = Layer.sync(Outbox, () => makeMemory())
+}
+
+/** Where a message's call is: the tenant and the id that its aggregate carries. */
+export const keyOf = (message: Pick<Message, "tenantId" | "aggregateId">): ServiceCallKey => ({
+  tenantId: message.tenantId,
+  serviceCallId: message.aggregateId
+})
+
+interface Row extends Delivery {
+  readonly consumer: Consumer
+  readonly letter: DeadLetter | undefined
+}
+
+const makeMemory = (): Outbox["Service"] => {
+  let lastSeq = 0
+  const rows = new Map<string, Row>()
+  const idOf = (consumer: Consumer, seq: number) => `${consumer}/${seq}`
+  const inOrder = () => [...rows.values()].sort((a, b) => a.seq - b.seq)
+  const isOf = (key: ServiceCallKey) => (row: Row) =>
+    row.message.tenantId === key.tenantId && row.message.aggregateId === key.serviceCallId
+  const letters = () => inOrder().flatMap((row) => row.letter ?? [])
+
+  /** Replaces or removes a row, so that a rollback takes it back. */
+  const put = (id: string, row: Row | undefined) =>
+    Effect.map(UnitOfWork, (unit) => {
+      const before = rows.get(id)
+      unit.onRollback(() => (before === undefined ? rows.delete(id) : rows.set(id, before)))
+      if (row === undefined) rows.delete(id)
+      else rows.set(id, row)
+    })
+  /** Changes the row if it is in the wanted state. Whether it was. */
+  const change = (id: string, isDead: boolean, next: (row: Row) => Row | undefined) =>
+    Effect.suspend(() => {
+      const row = rows.get(id)
+      if (row === undefined || (row.letter !== undefined) !== isDead) return Effect.succeed(false)
+      return Effect.as(put(id, next(row)), true)
+    })
+
+  return {
+    append: Effect.fnUntraced(function* (messages) {
+      const appended = messages.map((message) => ({ seq: ++lastSeq, message }))
+      for (const { seq, message } of appended) {
+        for (const consumer of consumersOf(message.type)) {
+          yield* put(idOf(consumer, seq), { consumer, seq, attempts: 0, availableAt: 0, message, letter: undefined })
+        }
+      }
+      return appended
+    }),
+    settle: (consumer, seq) => change(idOf(consumer, seq), false, () => undefined),
+    postpone: (consumer, { seq, attempts, availableAt }) =>
+      Effect.asVoid(change(idOf(consumer, seq), false, (row) => ({ ...row, attempts, availableAt }))),
+    bury: ({ consumer, seq, attempts, error, diedAt }) =>
+      Effect.asVoid(
+        change(idOf(consumer, seq), false, (row) => {
+          const { message } = row
+          return { ...row, letter: { consumer, seq, key: keyOf(message), type: message.type, attempts, error, diedAt } }
+        })
+      ),
+    revive: (consumer, seq) =>
+      change(idOf(consumer, seq), true, (row) => ({ ...row, attempts: 0, availableAt: 0, letter: undefined })),
+    discard: (consumer, seq) => change(idOf(consumer, seq), true, () => undefined),
+    deliveriesAfter: (consumer, seq, limit) =>
+      Effect.sync(() =>
+        inOrder()
+          .filter((row) => row.consumer === consumer && row.seq > seq && row.letter === undefined)
+          .slice(0, limit)
+      ),
+    deliveriesOf: (consumer, key) =>
+      Effect.sync(() =>
+        inOrder().filter((row) => row.consumer === consumer && row.letter === undefined && isOf(key)(row))
+      ),
+    deadLetters: (limit) => Effect.sync(() => letters().slice(0, limit)),
+    deadLettersOf: (key) =>
+      Effect.sync(() =>
+        inOrder()
+          .filter(isOf(key))
+          .flatMap((row) => row.letter ?? [])
+      ),
+    unhandled: (type, tenantId) =>
+      Effect.sync(
+        () =>
+          new Set(
+            inOrder()
+              .filter((row) => row.message.type === type && row.message.tenantId === tenantId)
+              .map((row) => row.message.aggregateId)
+          )
+      ),
+    // Nothing of memory outlives the process, and a handled message is not kept.
+    eraseSealed: () => Effect.void
+  }
+}

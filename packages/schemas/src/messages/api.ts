@@ -1,0 +1,37 @@
+import { Schema } from "effect"
+import { message } from "../envelope.ts"
+import { OnUnknown, RedactedRequest, SealedRequest } from "../http-request.ts"
+import { Tags } from "../tags.ts"
+import { Timestamp } from "../time.ts"
+
+export const SubmitServiceCall = message({
+  type: "SubmitServiceCall",
+  aggregateType: "Submission",
+  to: ["orchestration"],
+  payload: {
+    name: Schema.String,
+    dueAt: Timestamp,
+    acceptedAt: Timestamp,
+    request: RedactedRequest,
+    sealed: SealedRequest,
+    tags: Tags,
+    /** Milliseconds that one attempt may take, from the send to the end of the answer. */
+    timeoutMs: Schema.Int,
+    onUnknown: OnUnknown,
+    keepRequest: Schema.Boolean
+  }
+})
+
+export const CancelServiceCall = message({
+  type: "CancelServiceCall",
+  aggregateType: "Submission",
+  to: ["orchestration"],
+  payload: { reason: Schema.NullOr(Schema.String) }
+})
+
+export const SetServiceCallTags = message({
+  type: "SetServiceCallTags",
+  aggregateType: "Submission",
+  to: ["orchestration"],
+  payload: { tags: Tags }
+})
