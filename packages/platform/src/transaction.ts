@@ -1,4 +1,4 @@
-import { Context, Effect, Exit, Layer, Queue, Schema } from "effect"
+import { Context, Effect, Exit, Latch, Layer, Schema } from "effect"
 
 /** Units that one commit may hold: bounds how long a unit waits for its neighbours. */
 export const COMMIT_BATCH_MAX = 512
@@ -62,19 +62,16 @@ export interface Journal {
 
 /** The group-commit writer over a journal. Its scope owns the writer fiber. */
 export const makeTransaction = Effect.fnUntraced(function* (journal: Journal) {
-  const waiting = yield* Queue.unbounded<Unit>()
+  const waiting: Array<Unit> = []
+  const hasWork = Latch.makeUnsafe()
 
   const writeNext = Effect.gen(function* () {
-    yield* Queue.peek(waiting)
+    yield* hasWork.await
     // Lets every fiber that is ready now add its unit to this commit.
     yield* Effect.yieldNow
-    const batch: Array<Unit> = []
-    while (batch.length < COMMIT_BATCH_MAX) {
-      const taken = Queue.takeUnsafe(waiting)
-      if (taken === undefined || Exit.isFailure(taken)) break
-      if (!taken.value.isAbandoned) batch.push(taken.value)
-    }
-    const failure = commitBatch(journal, batch)
+    const batch = waiting.splice(0, COMMIT_BATCH_MAX).filter((unit) => !unit.isAbandoned)
+    if (waiting.length === 0) hasWork.closeUnsafe()
+    const failure = batch.length === 0 ? undefined : commitBatch(journal, batch)
     for (const unit of batch) {
       if (failure === undefined) for (const hook of unit.hooks) yield* logDefect(hook)
       unit.answer(failure)
@@ -95,7 +92,8 @@ export const makeTransaction = Effect.fnUntraced(function* (journal: Journal) {
             },
             (failure) => resume(failure ?? exit ?? Effect.interrupt)
           )
-          Queue.offerUnsafe(waiting, unit)
+          waiting.push(unit)
+          hasWork.openUnsafe()
           return Effect.sync(() => {
             unit.isAbandoned = true
           })
@@ -143,6 +141,7 @@ const commitBatch = (journal: Journal, batch: ReadonlyArray<Unit>): Exit.Exit<ne
     if (!writeTogether(journal, batch)) {
       journal.rollback()
       for (const unit of batch.toReversed()) unit.undo()
+      if (batch.length === 1) return undefined
       journal.begin()
       writeApart(journal, batch)
     }

@@ -37,6 +37,7 @@ export interface ServiceCallDetail extends ServiceCallSummary {
 export type Outcome =
   | { readonly type: "Succeeded"; readonly response: ResponseMeta }
   | { readonly type: "Failed"; readonly error: ErrorMeta }
+  | { readonly type: "Cancelled"; readonly reason: string | null }
 
 /** A place in the order of the list: newest accepted first, then the greatest id. */
 export interface Cursor {

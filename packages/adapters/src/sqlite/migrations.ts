@@ -1,0 +1,122 @@
+import type { Database } from "bun:sqlite"
+
+/** "ESA1": marks a database file as ours. */
+export const APPLICATION_ID = 0x45534131
+
+/** Each is applied once, in its own transaction. The database's `user_version` is the number of those applied. */
+export const migrations: ReadonlyArray<string> = [
+  `
+  CREATE TABLE outbox (
+    seq             INTEGER PRIMARY KEY AUTOINCREMENT,
+    message_id      TEXT NOT NULL,
+    type            TEXT NOT NULL,
+    schema_version  INTEGER NOT NULL,
+    tenant_id       TEXT NOT NULL,
+    service_call_id TEXT NOT NULL,
+    version         INTEGER NOT NULL,
+    timestamp       INTEGER NOT NULL,
+    correlation_id  TEXT NOT NULL,
+    causation_id    TEXT,
+    payload         TEXT NOT NULL,
+    sealed          BLOB
+  ) STRICT;
+  CREATE INDEX outbox_sealed ON outbox (tenant_id, service_call_id) WHERE sealed IS NOT NULL;
+
+  CREATE TABLE deliveries (
+    consumer        TEXT NOT NULL,
+    seq             INTEGER NOT NULL REFERENCES outbox,
+    tenant_id       TEXT NOT NULL,
+    service_call_id TEXT NOT NULL,
+    attempts        INTEGER NOT NULL,
+    available_at    INTEGER NOT NULL,
+    PRIMARY KEY (consumer, seq)
+  ) STRICT, WITHOUT ROWID;
+
+  CREATE TABLE dead_letters (
+    consumer        TEXT NOT NULL,
+    seq             INTEGER NOT NULL REFERENCES outbox,
+    tenant_id       TEXT NOT NULL,
+    service_call_id TEXT NOT NULL,
+    type            TEXT NOT NULL,
+    attempts        INTEGER NOT NULL,
+    error           TEXT NOT NULL,
+    died_at         INTEGER NOT NULL,
+    PRIMARY KEY (consumer, seq)
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX dead_letters_of_call ON dead_letters (tenant_id, service_call_id);
+
+  CREATE TABLE service_calls (
+    tenant_id          TEXT NOT NULL,
+    service_call_id    TEXT NOT NULL,
+    revision           INTEGER NOT NULL,
+    status             TEXT NOT NULL,
+    name               TEXT NOT NULL,
+    request            TEXT NOT NULL,
+    sealed             BLOB,
+    tags               TEXT NOT NULL,
+    timeout_ms         INTEGER NOT NULL,
+    on_unknown         TEXT NOT NULL,
+    keep_request       INTEGER NOT NULL,
+    correlation_id     TEXT NOT NULL,
+    accepted_at        INTEGER NOT NULL,
+    due_at             INTEGER NOT NULL,
+    submitted_at       INTEGER NOT NULL,
+    scheduled_at       INTEGER,
+    is_due             INTEGER NOT NULL,
+    started_at         INTEGER,
+    attempt            INTEGER,
+    attempt_started_at INTEGER,
+    finished_at        INTEGER,
+    lateness_ms        INTEGER,
+    outcome            TEXT,
+    PRIMARY KEY (tenant_id, service_call_id)
+  ) STRICT;
+  CREATE INDEX service_calls_by_acceptance ON service_calls (tenant_id, accepted_at, service_call_id);
+  CREATE INDEX service_calls_by_status ON service_calls (tenant_id, status, accepted_at, service_call_id);
+  CREATE INDEX service_calls_by_due ON service_calls (tenant_id, due_at);
+  CREATE INDEX service_calls_waiting ON service_calls (tenant_id, due_at, accepted_at) WHERE is_due = 1;
+  CREATE INDEX service_calls_in_flight ON service_calls (tenant_id) WHERE status = 'Running';
+
+  CREATE TABLE service_call_tags (
+    tenant_id       TEXT NOT NULL,
+    tag             TEXT NOT NULL,
+    accepted_at     INTEGER NOT NULL,
+    service_call_id TEXT NOT NULL,
+    PRIMARY KEY (tenant_id, tag, accepted_at, service_call_id)
+  ) STRICT, WITHOUT ROWID;
+  `
+]
+
+/** The schema is newer than this program, or the file is not ours. */
+export class UnfitDatabase extends Error {
+  override readonly name = "UnfitDatabase"
+}
+
+/** Brings an empty or older database of ours to the current schema. Throws `UnfitDatabase` for any other file. */
+export const migrate = (database: Database): void => {
+  const version = Number(readPragma(database, "user_version"))
+  const applicationId = readPragma(database, "application_id")
+  const tables = database.query<{ count: number }, []>("SELECT count(*) AS count FROM sqlite_schema").get()?.count ?? 0
+  const isEmpty = applicationId === 0 && version === 0 && tables === 0
+  if (!isEmpty && applicationId !== APPLICATION_ID) {
+    throw new UnfitDatabase("it is a database of another program; choose another DB_PATH")
+  }
+  if (version > migrations.length) {
+    throw new UnfitDatabase(
+      `its schema is version ${version}, this program knows ${migrations.length}; start the newer program`
+    )
+  }
+  for (const [index, sql] of migrations.entries()) {
+    if (index < version) continue
+    database.transaction(() => {
+      database.run(sql)
+      database.run(`PRAGMA application_id = ${APPLICATION_ID}`)
+      database.run(`PRAGMA user_version = ${index + 1}`)
+    })()
+  }
+}
+
+export const readPragma = (database: Database, name: string): number | string | undefined => {
+  const row = database.query<Record<string, number | string>, []>(`PRAGMA ${name}`).get()
+  return row === null ? undefined : Object.values(row)[0]
+}

@@ -1,0 +1,186 @@
+import { type DeadLetter, type Delivery, Outbox } from "@event-service-agent/platform/outbox"
+import type { Consumer } from "@event-service-agent/schemas/envelope"
+import type {
+  CorrelationId,
+  MessageId,
+  ServiceCallId,
+  ServiceCallKey,
+  TenantId
+} from "@event-service-agent/schemas/ids"
+import { catalogue, consumersOf, type Message, type MessageType } from "@event-service-agent/schemas/messages/catalogue"
+import { fromMillis, toMillis } from "@event-service-agent/schemas/time"
+import { Effect, Layer, Predicate, Schema } from "effect"
+import { ReadConnection, WriteConnection } from "./database.ts"
+import { insertRows } from "./rows.ts"
+
+interface DeliveryRow {
+  readonly seq: number
+  readonly attempts: number
+  readonly available_at: number
+  readonly message_id: MessageId
+  readonly type: MessageType
+  readonly tenant_id: TenantId
+  readonly service_call_id: ServiceCallId
+  readonly version: number
+  readonly timestamp: number
+  readonly correlation_id: CorrelationId
+  readonly causation_id: MessageId | null
+  readonly payload: string
+  readonly sealed: Uint8Array | null
+}
+
+interface DeadLetterRow extends Omit<DeadLetter, "key" | "diedAt"> {
+  readonly tenant_id: TenantId
+  readonly service_call_id: ServiceCallId
+  readonly died_at: number
+}
+
+const DELIVERY_COLUMNS = `
+  d.seq, d.attempts, d.available_at, o.message_id, o.type, o.tenant_id, o.service_call_id, o.version, o.timestamp,
+  o.correlation_id, o.causation_id, o.payload, o.sealed
+  FROM deliveries d JOIN outbox o ON o.seq = d.seq`
+
+export const layer = Layer.effect(
+  Outbox,
+  Effect.gen(function* () {
+    const writer = yield* WriteConnection
+    const reader = yield* ReadConnection
+    const appendMessages = insertRows(
+      writer,
+      `INSERT INTO outbox (message_id, type, schema_version, tenant_id, service_call_id, version, timestamp,
+         correlation_id, causation_id, payload, sealed) VALUES`,
+      11
+    )
+    const appendDeliveries = insertRows(
+      writer,
+      "INSERT INTO deliveries (consumer, seq, tenant_id, service_call_id, attempts, available_at) VALUES",
+      6
+    )
+    const settle = writer.prepare("DELETE FROM deliveries WHERE consumer = ? AND seq = ?")
+    const postpone = writer.prepare(
+      "UPDATE deliveries SET attempts = ?, available_at = ? WHERE consumer = ? AND seq = ?"
+    )
+    const bury = writer.prepare(
+      `INSERT INTO dead_letters (consumer, seq, tenant_id, service_call_id, type, attempts, error, died_at)
+       SELECT d.consumer, d.seq, d.tenant_id, d.service_call_id, o.type, ?, ?, ?
+       FROM deliveries d JOIN outbox o ON o.seq = d.seq WHERE d.consumer = ? AND d.seq = ?`
+    )
+    const revive = writer.prepare(
+      `INSERT INTO deliveries (consumer, seq, tenant_id, service_call_id, attempts, available_at)
+       SELECT consumer, seq, tenant_id, service_call_id, 0, 0 FROM dead_letters WHERE consumer = ? AND seq = ?`
+    )
+    const discard = writer.prepare("DELETE FROM dead_letters WHERE consumer = ? AND seq = ?")
+    const deliveriesAfter = writer.prepare<DeliveryRow>(
+      `SELECT ${DELIVERY_COLUMNS} WHERE d.consumer = ? AND d.seq > ? ORDER BY d.seq LIMIT ?`
+    )
+    const deliveriesOf = writer.prepare<DeliveryRow>(
+      `SELECT ${DELIVERY_COLUMNS} WHERE d.consumer = ? AND d.tenant_id = ? AND d.service_call_id = ? ORDER BY d.seq`
+    )
+    const deadLetters = reader.prepare<DeadLetterRow>("SELECT * FROM dead_letters ORDER BY seq LIMIT ?")
+    const deadLettersOf = reader.prepare<DeadLetterRow>(
+      "SELECT * FROM dead_letters WHERE tenant_id = ? AND service_call_id = ? ORDER BY seq"
+    )
+    const unhandled = reader.prepare<{ readonly service_call_id: ServiceCallId }>(
+      `SELECT w.service_call_id FROM (
+         SELECT seq, tenant_id, service_call_id FROM deliveries UNION ALL
+         SELECT seq, tenant_id, service_call_id FROM dead_letters
+       ) w JOIN outbox o ON o.seq = w.seq WHERE w.tenant_id = ? AND o.type = ?`
+    )
+    const eraseSealed = writer.prepare(
+      "UPDATE outbox SET sealed = NULL WHERE tenant_id = ? AND service_call_id = ? AND sealed IS NOT NULL"
+    )
+
+    return Outbox.of({
+      append: Effect.fnUntraced(function* (messages) {
+        const lastSeq = yield* appendMessages(messages.map(toRow))
+        const appended = messages.map((message, index) => ({ seq: lastSeq - messages.length + 1 + index, message }))
+        const deliveries = appended.flatMap(({ seq, message }) =>
+          consumersOf(message.type).map((consumer) => [consumer, seq, message.tenantId, message.aggregateId, 0, 0])
+        )
+        yield* appendDeliveries(deliveries)
+        return appended
+      }),
+      settle: (consumer, seq) => Effect.map(settle.run(consumer, seq), ({ changes }) => changes === 1),
+      postpone: (consumer, { seq, attempts, availableAt }) =>
+        Effect.asVoid(postpone.run(attempts, availableAt, consumer, seq)),
+      bury: Effect.fnUntraced(function* ({ consumer, seq, attempts, error, diedAt }) {
+        yield* bury.run(attempts, error, diedAt, consumer, seq)
+        yield* settle.run(consumer, seq)
+      }),
+      revive: Effect.fnUntraced(function* (consumer, seq) {
+        yield* revive.run(consumer, seq)
+        return (yield* discard.run(consumer, seq)).changes === 1
+      }),
+      discard: (consumer, seq) => Effect.map(discard.run(consumer, seq), ({ changes }) => changes === 1),
+      deliveriesAfter: (consumer, seq, limit) =>
+        Effect.map(deliveriesAfter.all(consumer, seq, limit), (rows) => rows.map(toDelivery)),
+      deliveriesOf: (consumer: Consumer, key: ServiceCallKey) =>
+        Effect.map(deliveriesOf.all(consumer, key.tenantId, key.serviceCallId), (rows) => rows.map(toDelivery)),
+      deadLetters: (limit) => Effect.map(deadLetters.all(limit), (rows) => rows.map(toDeadLetter)),
+      deadLettersOf: (key) =>
+        Effect.map(deadLettersOf.all(key.tenantId, key.serviceCallId), (rows) => rows.map(toDeadLetter)),
+      unhandled: (type, tenantId) =>
+        Effect.map(unhandled.all(tenantId, type), (rows) => new Set(rows.map((row) => row.service_call_id))),
+      eraseSealed: (key) => Effect.asVoid(eraseSealed.run(key.tenantId, key.serviceCallId))
+    })
+  })
+)
+
+/** The payload of each type as JSON, without the sealed request: that has its own column, where it can be erased. */
+const codecOf = <Type, Encoded>(payload: Schema.Codec<Type, Encoded>) => {
+  const json = Schema.fromJsonString(payload)
+  return { encode: Schema.encodeUnknownSync(json), decode: Schema.decodeUnknownSync(json) }
+}
+const codecs = new Map(Object.values(catalogue).map(({ type, payload }) => [type, codecOf<unknown, unknown>(payload)]))
+const codecFor = (type: MessageType) => {
+  const codec = codecs.get(type)
+  if (codec === undefined) throw new Error(`the outbox holds a message of the unknown type ${type}`)
+  return codec
+}
+
+const toRow = (message: Message) => {
+  const { payload } = message
+  const sealed = "sealed" in payload ? payload.sealed : null
+  const visible = "sealed" in payload ? { ...payload, sealed: null } : payload
+  return [
+    message.messageId,
+    message.type,
+    message.schemaVersion,
+    message.tenantId,
+    message.aggregateId,
+    message.version,
+    toMillis(message.timestamp),
+    message.correlationId,
+    message.causationId,
+    codecFor(message.type).encode(visible),
+    sealed
+  ]
+}
+
+const toDelivery = (row: DeliveryRow): Delivery => {
+  const payload = codecFor(row.type).decode(row.payload)
+  const message = {
+    messageId: row.message_id,
+    type: row.type,
+    schemaVersion: 1,
+    tenantId: row.tenant_id,
+    aggregateType: catalogue[row.type].aggregateType,
+    aggregateId: row.service_call_id,
+    version: row.version,
+    timestamp: fromMillis(row.timestamp),
+    correlationId: row.correlation_id,
+    causationId: row.causation_id,
+    payload: Predicate.hasProperty(payload, "sealed") ? { ...payload, sealed: row.sealed } : payload
+  } as Message // type and payload belong together: the row was written from a message
+  return { seq: row.seq, attempts: row.attempts, availableAt: row.available_at, message }
+}
+
+const toDeadLetter = (row: DeadLetterRow): DeadLetter => ({
+  consumer: row.consumer,
+  seq: row.seq,
+  key: { tenantId: row.tenant_id, serviceCallId: row.service_call_id },
+  type: row.type,
+  attempts: row.attempts,
+  error: row.error,
+  diedAt: row.died_at
+})

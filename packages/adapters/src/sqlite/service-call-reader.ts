@@ -1,0 +1,148 @@
+import type { SQLQueryBindings } from "bun:sqlite"
+import type { ServiceCall } from "@event-service-agent/orchestration/domain/service-call"
+import {
+  type Cursor,
+  type ServiceCallDetail,
+  type ServiceCallFilter,
+  ServiceCallReader,
+  type ServiceCallSummary,
+  type Status
+} from "@event-service-agent/orchestration/ports/service-call-reader"
+import type { TenantId } from "@event-service-agent/schemas/ids"
+import { toMillis } from "@event-service-agent/schemas/time"
+import { type DateTime, Effect, Layer, Option } from "effect"
+import type { Prepared } from "../bun/sqlite.ts"
+import { ReadConnection } from "./database.ts"
+import { type ServiceCallRow, toServiceCall } from "./service-call-rows.ts"
+
+export const layer = Layer.effect(
+  ServiceCallReader,
+  Effect.gen(function* () {
+    const reader = yield* ReadConnection
+    const get = reader.prepare<ServiceCallRow>(
+      "SELECT * FROM service_calls WHERE tenant_id = ? AND service_call_id = ?"
+    )
+    // One statement for each combination of filters in use: their number is small, values are bound.
+    const lists = new Map<string, Prepared<ServiceCallRow>>()
+
+    return ServiceCallReader.of({
+      get: (key) =>
+        Effect.map(get.first(key.tenantId, key.serviceCallId), (row) =>
+          row === undefined ? Option.none() : Option.some(toDetail(toServiceCall(row)))
+        ),
+      list: (tenantId, filter, page) =>
+        Effect.suspend(() => {
+          const { sql, bindings } = listQuery(tenantId, filter, page)
+          const list = lists.get(sql) ?? reader.prepare<ServiceCallRow>(sql)
+          lists.set(sql, list)
+          return Effect.map(list.all(...bindings), (rows) => rows.map((row) => toSummary(toServiceCall(row))))
+        })
+    })
+  })
+)
+
+/**
+ * The list as SQL: newest accepted first. One tag drives the query through the tags' own order, one status through the
+ * index by status; several statuses are picked out of the order of acceptance, which needs no sort.
+ */
+export const listQuery = (
+  tenantId: TenantId,
+  filter: ServiceCallFilter,
+  page: { readonly after?: Cursor; readonly limit: number }
+): { readonly sql: string; readonly bindings: ReadonlyArray<SQLQueryBindings> } => {
+  const [drivingTag, ...furtherTags] = filter.tags
+  const order = drivingTag === undefined ? "c" : "t"
+  const conditions: Array<string> = []
+  const bindings: Array<SQLQueryBindings> = []
+  const where = (condition: string, ...values: ReadonlyArray<SQLQueryBindings>) => {
+    conditions.push(condition)
+    bindings.push(...values)
+  }
+
+  where(`${order}.tenant_id = ?`, tenantId)
+  if (drivingTag !== undefined) where("t.tag = ?", drivingTag)
+  if (page.after !== undefined) {
+    const { acceptedAt, serviceCallId } = page.after
+    where(`(${order}.accepted_at, ${order}.service_call_id) < (?, ?)`, toMillis(acceptedAt), serviceCallId)
+  }
+  if (filter.statuses.length === 1) where("c.status = ?", ...filter.statuses)
+  else if (filter.statuses.length > 1) {
+    where(`+c.status IN (${filter.statuses.map(() => "?").join(", ")})`, ...filter.statuses)
+  }
+  if (filter.from !== undefined) where("c.due_at >= ?", toMillis(filter.from))
+  if (filter.to !== undefined) where("c.due_at < ?", toMillis(filter.to))
+  if (filter.text !== undefined && filter.text !== "") {
+    where(
+      "(instr(lower(c.name), lower(?)) > 0 OR instr(lower(c.request ->> 'url'), lower(?)) > 0)",
+      filter.text,
+      filter.text
+    )
+  }
+  for (const tag of furtherTags) {
+    where(
+      `EXISTS (SELECT 1 FROM service_call_tags f WHERE f.tenant_id = c.tenant_id AND f.tag = ?
+         AND f.accepted_at = c.accepted_at AND f.service_call_id = c.service_call_id)`,
+      tag
+    )
+  }
+  const from =
+    drivingTag === undefined
+      ? "service_calls c"
+      : `service_call_tags t JOIN service_calls c
+           ON c.tenant_id = t.tenant_id AND c.service_call_id = t.service_call_id`
+  const sql = `SELECT c.* FROM ${from} WHERE ${conditions.join(" AND ")}
+    ORDER BY ${order}.accepted_at DESC, ${order}.service_call_id DESC LIMIT ?`
+  return { sql, bindings: [...bindings, page.limit] }
+}
+
+const toSummary = (call: ServiceCall): ServiceCallSummary => ({
+  tenantId: call.tenantId,
+  serviceCallId: call.serviceCallId,
+  name: call.name,
+  status: call._tag,
+  request: call.request,
+  tags: call.tags,
+  acceptedAt: call.acceptedAt,
+  dueAt: call.dueAt,
+  finishedAt: endOf(call),
+  latenessMs: "latenessMs" in call ? call.latenessMs : null,
+  correlationId: call.correlationId
+})
+
+const toDetail = (call: ServiceCall): ServiceCallDetail => ({
+  ...toSummary(call),
+  timeoutMs: call.timeoutMs,
+  onUnknown: call.onUnknown,
+  history: historyOf(call),
+  attempt: "attempt" in call ? call.attempt : null,
+  outcome: outcomeOf(call)
+})
+
+/** Every state a call has been in follows from its times: it only goes forward. */
+const historyOf = (call: ServiceCall): ServiceCallDetail["history"] => {
+  const steps: ReadonlyArray<readonly [Status, DateTime.Utc | null]> = [
+    ["Submitted", call.submittedAt],
+    ["Scheduled", "scheduledAt" in call ? call.scheduledAt : null],
+    ["Running", "startedAt" in call ? call.startedAt : null],
+    [call._tag, endOf(call)]
+  ]
+  return steps.flatMap(([status, at]) => (at === null ? [] : { status, at }))
+}
+
+const endOf = (call: ServiceCall): DateTime.Utc | null => {
+  if (call._tag === "Cancelled") return call.cancelledAt
+  return "finishedAt" in call ? call.finishedAt : null
+}
+
+const outcomeOf = (call: ServiceCall): ServiceCallDetail["outcome"] => {
+  switch (call._tag) {
+    case "Succeeded":
+      return { type: "Succeeded", response: call.response }
+    case "Failed":
+      return { type: "Failed", error: call.error }
+    case "Cancelled":
+      return { type: "Cancelled", reason: call.reason }
+    default:
+      return null
+  }
+}

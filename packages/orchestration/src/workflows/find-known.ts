@@ -1,0 +1,23 @@
+import { keyOf } from "@event-service-agent/platform/outbox"
+import { ServiceCallId, TenantId } from "@event-service-agent/schemas/ids"
+import type { Message } from "@event-service-agent/schemas/messages/catalogue"
+import { Effect, Option, Schema } from "effect"
+import { ServiceCallRepository } from "../ports/service-call-repository.ts"
+
+/** A message came for a call that orchestration has never seen. It is tried again: the submission may be on its way. */
+export class ServiceCallNotFound extends Schema.TaggedError<ServiceCallNotFound>()("ServiceCallNotFound", {
+  tenantId: TenantId,
+  serviceCallId: ServiceCallId
+}) {
+  override get message(): string {
+    return `there is no service call ${this.serviceCallId} of tenant ${this.tenantId}`
+  }
+}
+
+/** The call that a message is about. */
+export const findKnown = Effect.fnUntraced(function* (message: Message) {
+  const repository = yield* ServiceCallRepository
+  const found = yield* repository.find(keyOf(message))
+  if (Option.isNone(found)) return yield* new ServiceCallNotFound(keyOf(message))
+  return found.value
+})

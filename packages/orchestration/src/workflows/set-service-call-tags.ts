@@ -1,0 +1,23 @@
+import { EventBusPort } from "@event-service-agent/platform/event-bus"
+import type { Message } from "@event-service-agent/schemas/messages/catalogue"
+import { DateTime, Effect } from "effect"
+import { tagsChanged } from "../domain/domain-events.ts"
+import { changeTags } from "../domain/service-call.ts"
+import { ServiceCallRepository } from "../ports/service-call-repository.ts"
+import { findKnown } from "./find-known.ts"
+
+/** Replaces a call's tags, whatever state it is in. The same tags again change nothing. */
+export const setServiceCallTags = Effect.fn("Orchestration.setServiceCallTags")(function* (
+  command: Message<"SetServiceCallTags">
+) {
+  const call = yield* findKnown(command)
+  const { tags } = command.payload
+  if (tags.length === call.tags.length && tags.every((tag, index) => tag === call.tags[index])) return
+
+  const now = yield* DateTime.now
+  const repository = yield* ServiceCallRepository
+  const bus = yield* EventBusPort
+  const changed = changeTags(call, tags)
+  yield* repository.update(call, changed)
+  yield* bus.publish([tagsChanged(changed, now, command)])
+})

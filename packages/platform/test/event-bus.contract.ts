@@ -1,0 +1,257 @@
+import { Deferred, type Duration, Effect, Exit, type Layer, Queue, Scope } from "effect"
+import { TestClock } from "effect/testing"
+import fc from "fast-check"
+import { describe, expect, it } from "vitest"
+import { EventBusPort } from "../src/event-bus.ts"
+import { HELD_MAX, TRIES_MAX } from "../src/inbox.ts"
+import { Outbox } from "../src/outbox.ts"
+import { StorageError, Transaction, UnitOfWork } from "../src/transaction.ts"
+import { everyMessage, keyOfCall, numbered, numberOf, sealedCommand } from "./messages.ts"
+import { onTestClock, settle } from "./testing.ts"
+
+type Ports = EventBusPort | Outbox | Transaction
+
+const advance = (duration: Duration.Input) => Effect.andThen(settle, Effect.andThen(TestClock.adjust(duration), settle))
+
+/** What every transport promises: effect exactly once, in order per call, and poison harms only its own call. */
+export const eventBusContract = (name: string, layer: Layer.Layer<Ports, unknown>) =>
+  describe(`EventBusPort, ${name}`, () => {
+    const within = <A, E>(test: Effect.Effect<A, E, Ports | Scope.Scope>) => onTestClock(Effect.provide(test, layer))
+
+    const publish = Effect.fnUntraced(function* (...drafts: ReadonlyArray<ReturnType<typeof numbered>>) {
+      const bus = yield* EventBusPort
+      const transaction = yield* Transaction
+      yield* transaction.run(bus.publish(drafts))
+    })
+
+    /** Subscribes orchestration and records what took effect. A message in `poison` fails as long as it is there. */
+    const record = Effect.fnUntraced(function* (poison: ReadonlySet<number> = new Set()) {
+      const bus = yield* EventBusPort
+      const handled = yield* Queue.unbounded<number>()
+      const tries: Array<number> = []
+      yield* bus.subscribe(
+        "orchestration",
+        everyMessage(
+          Effect.fnUntraced(function* (message) {
+            const number = numberOf(message)
+            tries.push(number)
+            if (poison.has(number)) return yield* Effect.fail(new Error(`poison ${number}`))
+            const unit = yield* UnitOfWork
+            unit.afterCommit(Effect.asVoid(Queue.offer(handled, number)))
+          })
+        )
+      )
+      return { handled, tries }
+    })
+
+    it(
+      "hands a message over once its unit has committed, and never when it failed",
+      within(
+        Effect.gen(function* () {
+          const bus = yield* EventBusPort
+          const transaction = yield* Transaction
+          const { handled } = yield* record()
+          yield* Effect.exit(transaction.run(Effect.andThen(bus.publish([numbered(1, 1)]), Effect.fail("no"))))
+          yield* publish(numbered(1, 2))
+          expect(yield* Queue.take(handled)).toBe(2)
+          expect(yield* Queue.size(handled)).toBe(0)
+        })
+      )
+    )
+
+    it(
+      "delivers what was published before anyone subscribed, and after a restart what was left",
+      within(
+        Effect.gen(function* () {
+          yield* publish(numbered(1, 1), numbered(1, 2))
+          const first = yield* Scope.make()
+          const before = yield* Scope.provide(record(new Set([2])), first)
+          expect(yield* Queue.take(before.handled)).toBe(1)
+          yield* advance(50)
+          yield* Scope.close(first, Exit.void)
+          yield* publish(numbered(1, 3))
+
+          const after = yield* record()
+          yield* advance("1 minute")
+          expect(yield* Queue.takeN(after.handled, 2)).toEqual([2, 3])
+          expect(yield* Queue.size(before.handled)).toBe(0)
+        })
+      )
+    )
+
+    it("keeps the order within a call, and each message takes effect exactly once", async () => {
+      const batches = fc.array(fc.array(fc.nat(4), { maxLength: 6 }), { minLength: 1, maxLength: 8 })
+      await fc.assert(
+        fc.asyncProperty(batches, fc.array(fc.nat(40), { maxLength: 3 }), (published, failsOnce) =>
+          within(
+            Effect.gen(function* () {
+              const bus = yield* EventBusPort
+              const toFail = new Set(failsOnce)
+              const effects = new Map<number, Array<number>>()
+              let count = 0
+              const handle = everyMessage(
+                Effect.fnUntraced(function* (message) {
+                  const unit = yield* UnitOfWork
+                  const number = numberOf(message)
+                  const call = Number(message.aggregateId.slice(-6))
+                  if (toFail.delete(number)) return yield* Effect.fail("once")
+                  unit.afterCommit(Effect.sync(() => effects.set(call, [...(effects.get(call) ?? []), number])))
+                })
+              )
+              yield* bus.subscribe("orchestration", handle)
+              const expected = new Map<number, Array<number>>()
+              for (const calls of published) {
+                const drafts = calls.map((call) => {
+                  expected.set(call, [...(expected.get(call) ?? []), count])
+                  return numbered(call, count++)
+                })
+                yield* publish(...drafts)
+              }
+              yield* advance("10 seconds")
+              expect(effects).toEqual(expected)
+            })
+          )()
+        ),
+        { numRuns: 30 }
+      )
+    })
+
+    it(
+      "tries a failing message ten times with backoff while other calls go on, then makes it a dead letter",
+      within(
+        Effect.gen(function* () {
+          const outbox = yield* Outbox
+          const { handled, tries } = yield* record(new Set([1]))
+          yield* publish(numbered(1, 1), numbered(1, 2), numbered(2, 3))
+          expect(yield* Queue.take(handled)).toBe(3)
+          yield* advance("10 minutes")
+          expect(tries).not.toContain(2)
+          const letters = yield* outbox.deadLetters(10)
+          expect(letters).toMatchObject([
+            { consumer: "orchestration", key: keyOfCall(1), attempts: TRIES_MAX, error: "Error: poison 1" }
+          ])
+          expect(yield* outbox.deadLettersOf(keyOfCall(1))).toEqual(letters)
+          expect(yield* outbox.deadLettersOf(keyOfCall(1, "other"))).toEqual([])
+        })
+      )
+    )
+
+    it(
+      "parks the call behind a dead letter over a restart, until it is replayed",
+      within(
+        Effect.gen(function* () {
+          const bus = yield* EventBusPort
+          const outbox = yield* Outbox
+          const poison = new Set([1])
+          const first = yield* Scope.make()
+          yield* Scope.provide(record(poison), first)
+          yield* publish(numbered(1, 1), numbered(1, 2))
+          yield* advance("10 minutes")
+          yield* Scope.close(first, Exit.void)
+
+          const { handled } = yield* record(poison)
+          yield* publish(numbered(1, 3), numbered(2, 4))
+          expect(yield* Queue.take(handled)).toBe(4)
+          poison.clear()
+          const [letter] = yield* outbox.deadLetters(10)
+          const seq = letter?.seq ?? 0
+          expect(yield* bus.replay("orchestration", seq, keyOfCall(1))).toBe(true)
+          expect(yield* Queue.takeN(handled, 3)).toEqual([1, 2, 3])
+          expect(yield* outbox.deadLetters(10)).toEqual([])
+          expect(yield* bus.replay("orchestration", seq, keyOfCall(1))).toBe(false)
+        })
+      )
+    )
+
+    it(
+      "lets the later messages go on when a dead letter is discarded",
+      within(
+        Effect.gen(function* () {
+          const bus = yield* EventBusPort
+          const outbox = yield* Outbox
+          const { handled } = yield* record(new Set([1]))
+          yield* publish(numbered(1, 1), numbered(1, 2))
+          yield* advance("10 minutes")
+          const [letter] = yield* outbox.deadLetters(10)
+          expect(yield* bus.discard("orchestration", letter?.seq ?? 0, keyOfCall(1))).toBe(true)
+          expect(yield* Queue.take(handled)).toBe(2)
+        })
+      )
+    )
+
+    it(
+      "never counts a storage error as a try",
+      within(
+        Effect.gen(function* () {
+          const bus = yield* EventBusPort
+          const outbox = yield* Outbox
+          const done = yield* Deferred.make<void>()
+          let refusals = 0
+          const handle = everyMessage(
+            (): Effect.Effect<void, StorageError> =>
+              refusals++ < 5 * TRIES_MAX
+                ? Effect.fail(new StorageError({ operation: "test", cause: new Error("busy") }))
+                : Effect.asVoid(Deferred.succeed(done, undefined))
+          )
+          yield* bus.subscribe("orchestration", handle)
+          yield* publish(numbered(1, 1))
+          yield* advance("1 minute")
+          yield* Deferred.await(done)
+          expect(yield* outbox.deadLetters(10)).toEqual([])
+        })
+      )
+    )
+
+    it(
+      "handles more messages than memory holds, in order",
+      within(
+        Effect.gen(function* () {
+          const { handled } = yield* record()
+          const amount = HELD_MAX + 500
+          const drafts = Array.from({ length: amount }, (_, n) => numbered(n % 7, n))
+          yield* publish(...drafts)
+          const numbers = yield* Queue.takeN(handled, amount)
+          const byCall = Map.groupBy(numbers, (number) => number % 7)
+          for (const [call, own] of byCall) {
+            expect(own).toEqual(Array.from({ length: own.length }, (_, index) => call + 7 * index))
+          }
+          expect(new Set(numbers).size).toBe(amount)
+        })
+      )
+    )
+
+    it(
+      "knows the calls whose message of a type nobody has handled",
+      within(
+        Effect.gen(function* () {
+          const outbox = yield* Outbox
+          const { tenantId, serviceCallId } = keyOfCall(1)
+          yield* publish(numbered(1, 1))
+          expect(yield* outbox.unhandled("DueTimeReached", tenantId)).toEqual(new Set([serviceCallId]))
+          expect(yield* outbox.unhandled("SubmitServiceCall", tenantId)).toEqual(new Set())
+          expect(yield* outbox.unhandled("DueTimeReached", keyOfCall(1, "other").tenantId)).toEqual(new Set())
+          const { handled } = yield* record()
+          yield* Queue.take(handled)
+          yield* advance(1)
+          expect(yield* outbox.unhandled("DueTimeReached", tenantId)).toEqual(new Set())
+        })
+      )
+    )
+
+    it(
+      "hands a sealed request over after a restart, as long as its call has not ended",
+      within(
+        Effect.gen(function* () {
+          const bus = yield* EventBusPort
+          const transaction = yield* Transaction
+          const sealed = new Uint8Array([1, 2, 255])
+          yield* transaction.run(bus.publish([sealedCommand(1, sealed)]))
+          const got = yield* Deferred.make<Uint8Array | null>()
+          yield* bus.subscribe("execution", {
+            StartExecution: (message) => Effect.asVoid(Deferred.succeed(got, message.payload.sealed))
+          })
+          expect(yield* Deferred.await(got)).toEqual(sealed)
+        })
+      )
+    )
+  })

@@ -1,0 +1,122 @@
+import { isIP } from "node:net"
+import { dirname, join } from "node:path"
+import { type LogLevel, Runtime, Schema } from "effect"
+
+/** Everything that can be set, read once at the start. */
+export interface Settings {
+  readonly host: string
+  /** 0 lets the system choose. */
+  readonly port: number
+  readonly dbPath: string
+  /** Private destinations that may be called: comma list of host:port, address or CIDR. */
+  readonly egressAllow: string
+  readonly secretKeyFile: string
+  readonly logFormat: "pretty" | "json" | "logfmt"
+  readonly logLevel: LogLevel.LogLevel
+  /** Port of the bundled echo target on 127.0.0.1; `null` leaves it out. */
+  readonly echoPort: number | null
+  readonly inFlightMax: number
+  readonly inFlightPerTenantMax: number
+}
+
+/** Some settings are wrong. Holds a line for each: the key, the problem and the fix. Exit code 78 (EX_CONFIG). */
+export class InvalidSettings extends Schema.TaggedError<InvalidSettings>()("InvalidSettings", {
+  problems: Schema.Array(Schema.String)
+}) {
+  override readonly [Runtime.errorExitCode] = 78
+  override readonly [Runtime.errorReported] = false
+  override get message(): string {
+    return ["The service cannot start with these settings:", ...this.problems.map((line) => `  ${line}`)].join("\n")
+  }
+}
+
+type Environment = Readonly<Record<string, string | undefined>>
+
+const LOG_LEVELS: Readonly<Record<string, LogLevel.LogLevel>> = {
+  trace: "Trace",
+  debug: "Debug",
+  info: "Info",
+  warning: "Warn",
+  error: "Error",
+  none: "None"
+}
+
+/**
+ * Reads the settings and reports all wrong ones at once. No value is repeated in a message: it may be a secret in the
+ * wrong place.
+ *
+ * @param isTerminal whether people watch the log: then it is pretty, otherwise JSON
+ * @throws InvalidSettings
+ */
+export const readSettings = (environment: Environment, isTerminal: boolean): Settings => {
+  const problems: Array<string> = []
+  const read = <A>(key: string, fallback: A, parse: (text: string) => A | undefined, expected: string): A => {
+    const text = environment[key]?.trim()
+    if (text === undefined || text === "") return fallback
+    const value = parse(text)
+    if (value === undefined) problems.push(`${key} is wrong: expected ${expected}. Fix it or leave it out.`)
+    return value ?? fallback
+  }
+  const host = read(
+    "HOST",
+    "127.0.0.1",
+    (text) => (/^[A-Za-z0-9.:_-]+$/.test(text) ? text : undefined),
+    "a host name or an address, for example 127.0.0.1"
+  )
+  const port = read("PORT", 3000, integer(0, 65_535), "a port from 0 to 65535")
+  const dbPath = read("DB_PATH", "data/event_service.db", nonEmpty, "a file path")
+  const isDevelopment = isLoopback(host) && environment["NODE_ENV"] !== "production"
+  const echoPort = read<number | null>(
+    "ECHO_PORT",
+    isDevelopment ? 3001 : null,
+    (text) => (text === "off" ? null : integer(0, 65_535)(text)),
+    "a port from 0 to 65535, or off"
+  )
+  const settings: Settings = {
+    host,
+    port,
+    dbPath,
+    egressAllow: read("EGRESS_ALLOW", "", nonEmpty, "a comma list of host:port or CIDR"),
+    secretKeyFile: read("SECRET_KEY_FILE", join(dirname(dbPath), "secret.key"), nonEmpty, "a file path"),
+    logFormat: read(
+      "LOG_FORMAT",
+      isTerminal ? "pretty" : "json",
+      oneOf(["pretty", "json", "logfmt"]),
+      "pretty, json or logfmt"
+    ),
+    logLevel: read("LOG_LEVEL", "Info", (text) => LOG_LEVELS[text.toLowerCase()], Object.keys(LOG_LEVELS).join(", ")),
+    echoPort,
+    inFlightMax: read("IN_FLIGHT_MAX", 1_000, integer(1, 100_000), "a number of calls from 1 to 100000"),
+    inFlightPerTenantMax: read(
+      "IN_FLIGHT_PER_TENANT_MAX",
+      250,
+      integer(1, 100_000),
+      "a number of calls from 1 to 100000"
+    )
+  }
+  if (environment["NATS_URL"]) {
+    problems.push("NATS_URL is set: this version has no NATS transport yet. Unset it to run on the embedded one.")
+  }
+  if (settings.echoPort === settings.port && settings.port !== 0) {
+    problems.push("ECHO_PORT is wrong: it is the same as PORT. Choose another one, or off.")
+  }
+  if (problems.length > 0) throw new InvalidSettings({ problems })
+  return settings
+}
+
+export const isLoopback = (host: string): boolean =>
+  host === "localhost" || host === "::1" || (isIP(host) === 4 && host.startsWith("127."))
+
+const integer =
+  (min: number, max: number) =>
+  (text: string): number | undefined => {
+    const value = /^\d{1,9}$/.test(text) ? Number(text) : Number.NaN
+    return value >= min && value <= max ? value : undefined
+  }
+
+const nonEmpty = (text: string): string => text
+
+const oneOf =
+  <const A extends string>(values: ReadonlyArray<A>) =>
+  (text: string): A | undefined =>
+    values.find((value) => value === text)

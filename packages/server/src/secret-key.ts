@@ -1,0 +1,52 @@
+import { randomBytes } from "node:crypto"
+import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, readFileSync, statSync, writeSync } from "node:fs"
+import { dirname } from "node:path"
+import { SECRET_KEY_BYTES } from "@event-service-agent/platform/request-vault"
+import { Effect, Redacted, Schema } from "effect"
+
+/** The key that seals requests cannot be used. The message says why and what to do. */
+export class SecretKeyUnusable extends Schema.TaggedError<SecretKeyUnusable>()("SecretKeyUnusable", {
+  path: Schema.String,
+  reason: Schema.String
+}) {
+  override get message(): string {
+    return `cannot use the secret key ${this.path}: ${this.reason}`
+  }
+}
+
+/**
+ * Reads the key, 64 hexadecimal digits. A first start makes one that only this user can read; beside a database that
+ * was sealed with a lost key, it refuses.
+ */
+export const loadSecretKey = Effect.fn("Server.loadSecretKey")((path: string, dbPath: string) =>
+  Effect.try({
+    try: () => {
+      if (existsSync(path)) return Redacted.make(new Uint8Array(read(path)))
+      if (existsSync(dbPath)) {
+        throw new Error(
+          `it is missing, and the requests in ${dbPath} are sealed with it. Restore it. To give those requests up, make a new one: openssl rand -hex 32 > ${path} && chmod 600 ${path}`
+        )
+      }
+      return Redacted.make(new Uint8Array(create(path)))
+    },
+    catch: (cause) => new SecretKeyUnusable({ path, reason: cause instanceof Error ? cause.message : String(cause) })
+  })
+)
+
+const read = (path: string): Buffer => {
+  if ((statSync(path).mode & 0o077) !== 0) throw new Error("others can read it; run chmod 600 on it")
+  const text = readFileSync(path, "utf8").trim()
+  if (!/^[0-9a-f]{64}$/i.test(text)) throw new Error("it has to hold 64 hexadecimal digits; restore it from a backup")
+  return Buffer.from(text, "hex")
+}
+
+const create = (path: string): Buffer => {
+  const key = randomBytes(SECRET_KEY_BYTES)
+  mkdirSync(dirname(path), { recursive: true })
+  // Exclusive: of two starts at the same moment one fails instead of sealing with a key that is overwritten.
+  const file = openSync(path, "wx", 0o600)
+  writeSync(file, `${key.toString("hex")}\n`)
+  fsyncSync(file)
+  closeSync(file)
+  return key
+}
