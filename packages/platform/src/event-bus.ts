@@ -13,9 +13,15 @@ import { Outbox } from "./outbox.ts"
 import { type StorageError, Transaction, UnitOfWork } from "./transaction.ts"
 
 /** One handler for each type that the consumer gets. Its writes, its messages and the acknowledgement commit together. */
-export type Handlers<C extends Consumer, E, R> = {
-  readonly [Type in TypeFor<C>]: (message: Message<Type>) => Effect.Effect<void, E, R>
+export type Handlers<C extends Consumer> = {
+  readonly [Type in TypeFor<C>]: (message: Message<Type>) => Effect.Effect<void, unknown, unknown>
 }
+
+/** What the handlers need beside the unit they run in. */
+type ServicesOf<H extends object> = Exclude<
+  Effect.Services<ReturnType<Extract<H[keyof H], (message: never) => Effect.Effect<void, unknown, unknown>>>>,
+  UnitOfWork
+>
 
 /**
  * How modules reach each other. A published message takes effect exactly once at each of its consumers, in order per
@@ -28,10 +34,10 @@ export class EventBusPort extends Context.Service<
     /** Writes the messages with the unit: they are published if, and only if, it commits. */
     readonly publish: (drafts: ReadonlyArray<MessageDraft>) => Effect.Effect<void, StorageError, UnitOfWork>
     /** Handles the consumer's messages until the scope ends, starting with those left from before. */
-    readonly subscribe: <C extends Consumer, E, R>(
+    readonly subscribe: <C extends Consumer, H extends Handlers<C>>(
       consumer: C,
-      handlers: Handlers<C, E, R>
-    ) => Effect.Effect<void, never, Exclude<R, UnitOfWork> | Scope.Scope>
+      handlers: H
+    ) => Effect.Effect<void, never, ServicesOf<H> | Scope.Scope>
     /** Tries a dead letter again. False when there is none. */
     readonly replay: (consumer: Consumer, seq: number, key: ServiceCallKey) => Effect.Effect<boolean, StorageError>
     /** Gives a dead letter up, and lets the later messages of its call go on. False when there is none. */
@@ -89,9 +95,9 @@ const makeEmbedded = Effect.fnUntraced(function* () {
         }
       }
     }),
-    subscribe: <C extends Consumer, E, R>(consumer: C, handlers: Handlers<C, E, R>) =>
+    subscribe: <C extends Consumer, H extends Handlers<C>>(consumer: C, handlers: H) =>
       Effect.gen(function* () {
-        const context = yield* Effect.context<Exclude<R, UnitOfWork>>()
+        const context = yield* Effect.context<ServicesOf<H>>()
         // `Handlers` has a handler for each type the catalogue sends here, and `context` all that they need beside the
         // unit. TypeScript follows neither through the generic.
         const byType = handlers as Readonly<Record<string, (message: Message) => ReturnType<Handle>>>

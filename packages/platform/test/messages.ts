@@ -1,8 +1,7 @@
 import { CorrelationId, ServiceCallId, type ServiceCallKey, TenantId } from "@event-service-agent/schemas/ids"
-import type { Message, MessageDraft } from "@event-service-agent/schemas/messages/catalogue"
+import type { Message, MessageDraft, TypeFor } from "@event-service-agent/schemas/messages/catalogue"
 import { fromMillis, toMillis } from "@event-service-agent/schemas/time"
 import type { Effect } from "effect"
-import type { Handlers } from "../src/event-bus.ts"
 
 const uuid = (n: number) => `00000000-0000-7000-8000-${String(n).padStart(12, "0")}`
 
@@ -40,7 +39,7 @@ export const sealedCommand = (call: number, sealed: Uint8Array): MessageDraft =>
 /** Handlers for consumer orchestration that all do the same. */
 export const everyMessage = <E, R>(
   handle: (message: Message) => Effect.Effect<void, E, R>
-): Handlers<"orchestration", E, R> => ({
+): Record<TypeFor<"orchestration">, typeof handle> => ({
   SubmitServiceCall: handle,
   CancelServiceCall: handle,
   SetServiceCallTags: handle,
