@@ -1,4 +1,3 @@
-import { CorrelationId, ServiceCallId, TenantId } from "@event-service-agent/schemas/ids"
 import { fromMillis } from "@event-service-agent/schemas/time"
 import { Result } from "effect"
 import fc from "fast-check"
@@ -11,31 +10,11 @@ import {
   isEnded,
   NotDue,
   noteAttempt,
-  type Submission,
-  schedule,
   start,
   submit,
   succeed
 } from "../src/domain/service-call.ts"
-
-const submission: Submission = {
-  tenantId: TenantId.make("acme"),
-  serviceCallId: ServiceCallId.make("00000000-0000-7000-8000-000000000001"),
-  name: "nightly report",
-  request: { method: "POST", url: "https://example.com/hook", headers: {}, bodyBytes: 2 },
-  sealed: new Uint8Array([1]),
-  tags: ["billing"],
-  timeoutMs: 10_000,
-  onUnknown: "fail",
-  keepRequest: false,
-  acceptedAt: fromMillis(1_000),
-  dueAt: fromMillis(5_000),
-  correlationId: CorrelationId.make("00000000-0000-7000-8000-000000000002")
-}
-const response = { status: 200, headers: {}, bodySnippet: "ok", bodyBytes: 2, latencyMs: 3 }
-const error = { kind: "Timeout", message: "too slow", sent: "maybe" } as const
-const scheduled = schedule(submit(submission, fromMillis(1_001)), fromMillis(1_002))
-const running = Result.getOrThrow(start(scheduled, fromMillis(5_000)))
+import { error, response, running, scheduled, submission } from "./service-calls.ts"
 
 describe("service call", () => {
   it("takes one revision for each domain event, and none for what is only noted", () => {

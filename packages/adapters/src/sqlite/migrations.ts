@@ -84,6 +84,46 @@ export const migrations: ReadonlyArray<string> = [
     service_call_id TEXT NOT NULL,
     PRIMARY KEY (tenant_id, tag, accepted_at, service_call_id)
   ) STRICT, WITHOUT ROWID;
+
+  CREATE TABLE submissions (
+    tenant_id       TEXT NOT NULL,
+    service_call_id TEXT NOT NULL,
+    fingerprint     TEXT NOT NULL,
+    accepted_at     INTEGER NOT NULL,
+    due_at          INTEGER NOT NULL,
+    name            TEXT NOT NULL,
+    request         TEXT NOT NULL,
+    tags            TEXT NOT NULL,
+    timeout_ms      INTEGER NOT NULL,
+    on_unknown      TEXT NOT NULL,
+    correlation_id  TEXT NOT NULL,
+    PRIMARY KEY (tenant_id, service_call_id)
+  ) STRICT, WITHOUT ROWID;
+
+  CREATE TABLE timer_schedules (
+    tenant_id       TEXT NOT NULL,
+    service_call_id TEXT NOT NULL,
+    due_at          INTEGER NOT NULL,
+    version         INTEGER NOT NULL,
+    correlation_id  TEXT NOT NULL,
+    PRIMARY KEY (tenant_id, service_call_id)
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX timer_schedules_by_due ON timer_schedules (due_at, tenant_id, service_call_id);
+
+  CREATE TABLE execution_attempts (
+    tenant_id       TEXT NOT NULL,
+    service_call_id TEXT NOT NULL,
+    number          INTEGER NOT NULL,
+    process_id      TEXT NOT NULL,
+    started_at      INTEGER NOT NULL,
+    deadline_at     INTEGER NOT NULL,
+    correlation_id  TEXT NOT NULL,
+    causation_id    TEXT NOT NULL,
+    outcome         TEXT,
+    evidence        TEXT,
+    PRIMARY KEY (tenant_id, service_call_id)
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX execution_attempts_open ON execution_attempts (deadline_at, process_id) WHERE outcome IS NULL;
   `
 ]
 

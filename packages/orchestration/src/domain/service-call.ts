@@ -133,9 +133,13 @@ export const fail = (
 })
 
 export const cancel = (call: Submitted | Scheduled, reason: string | null, now: DateTime.Utc): Cancelled => {
-  const { sealed: _, ...kept } = call
-  const scheduledAt = call._tag === "Scheduled" ? call.scheduledAt : null
-  return { ...kept, _tag: "Cancelled", revision: call.revision + 1, scheduledAt, cancelledAt: now, reason }
+  const end = { _tag: "Cancelled", revision: call.revision + 1, cancelledAt: now, reason } as const
+  if (call._tag === "Submitted") {
+    const { sealed: _, ...kept } = call
+    return { ...kept, ...end, scheduledAt: null }
+  }
+  const { sealed: _, isDue: __, ...kept } = call
+  return { ...kept, ...end }
 }
 
 export const changeTags = <Call extends ServiceCall>(call: Call, tags: ReadonlyArray<string>): Call => ({

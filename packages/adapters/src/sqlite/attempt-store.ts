@@ -1,0 +1,95 @@
+import { AttemptOutcome, type OpenAttempt } from "@event-service-agent/execution/domain/attempt"
+import { AttemptStore, type RecordedAttempt } from "@event-service-agent/execution/ports/attempt-store"
+import type { CorrelationId, MessageId, ServiceCallId, TenantId } from "@event-service-agent/schemas/ids"
+import { fromMillis, toMillis } from "@event-service-agent/schemas/time"
+import { Effect, Layer, Option, Schema } from "effect"
+import { WriteConnection } from "./database.ts"
+
+interface AttemptRow {
+  readonly tenant_id: TenantId
+  readonly service_call_id: ServiceCallId
+  readonly number: number
+  readonly process_id: string
+  readonly started_at: number
+  readonly deadline_at: number
+  readonly correlation_id: CorrelationId
+  readonly causation_id: MessageId
+  readonly outcome: string | null
+  readonly evidence: string | null
+}
+
+export const layer = Layer.effect(
+  AttemptStore,
+  Effect.gen(function* () {
+    const writer = yield* WriteConnection
+    const claim = writer.prepare(
+      `INSERT INTO execution_attempts
+         (tenant_id, service_call_id, number, process_id, started_at, deadline_at, correlation_id, causation_id)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`
+    )
+    const close = writer.prepare(
+      `UPDATE execution_attempts SET outcome = ?
+       WHERE tenant_id = ? AND service_call_id = ? AND number = ? AND outcome IS NULL`
+    )
+    const keepEvidence = writer.prepare(
+      "UPDATE execution_attempts SET evidence = ? WHERE tenant_id = ? AND service_call_id = ? AND number = ?"
+    )
+    const find = writer.prepare<AttemptRow>(
+      "SELECT * FROM execution_attempts WHERE tenant_id = ? AND service_call_id = ?"
+    )
+    const overdue = writer.prepare<AttemptRow>(
+      `SELECT * FROM execution_attempts WHERE outcome IS NULL AND (deadline_at <= ? OR process_id <> ?)
+       ORDER BY deadline_at LIMIT ?`
+    )
+
+    return AttemptStore.of({
+      claim: ({ key, number, processId, startedAt, deadlineAt, correlationId, causationId }) =>
+        Effect.map(
+          claim.run(
+            key.tenantId,
+            key.serviceCallId,
+            number,
+            processId,
+            toMillis(startedAt),
+            toMillis(deadlineAt),
+            correlationId,
+            causationId
+          ),
+          ({ changes }) => changes === 1
+        ),
+      close: (key, number, outcome) =>
+        Effect.map(
+          close.run(encodeOutcome(outcome), key.tenantId, key.serviceCallId, number),
+          ({ changes }) => changes === 1
+        ),
+      keepEvidence: (key, number, result) =>
+        Effect.asVoid(keepEvidence.run(encodeOutcome(result), key.tenantId, key.serviceCallId, number)),
+      find: (key) =>
+        Effect.map(find.first(key.tenantId, key.serviceCallId), (row) =>
+          row === undefined ? Option.none() : Option.some(toRecorded(row))
+        ),
+      overdueOfAllTenants: (now, processId, limit) =>
+        Effect.map(overdue.all(toMillis(now), processId, limit), (rows) => rows.map(toOpen))
+    })
+  })
+)
+
+const OutcomeJson = Schema.fromJsonString(AttemptOutcome)
+const encodeOutcome = Schema.encodeSync(OutcomeJson)
+const decodeOutcome = Schema.decodeSync(OutcomeJson)
+
+const toOpen = (row: AttemptRow): OpenAttempt => ({
+  key: { tenantId: row.tenant_id, serviceCallId: row.service_call_id },
+  number: row.number,
+  processId: row.process_id,
+  startedAt: fromMillis(row.started_at),
+  deadlineAt: fromMillis(row.deadline_at),
+  correlationId: row.correlation_id,
+  causationId: row.causation_id
+})
+
+const toRecorded = (row: AttemptRow): RecordedAttempt => ({
+  attempt: toOpen(row),
+  outcome: row.outcome === null ? null : decodeOutcome(row.outcome),
+  evidence: row.evidence === null ? null : decodeOutcome(row.evidence)
+})

@@ -1,0 +1,53 @@
+import type { CorrelationId, ServiceCallId, TenantId } from "@event-service-agent/schemas/ids"
+import { fromMillis, toMillis } from "@event-service-agent/schemas/time"
+import { type Timer, TimerStore } from "@event-service-agent/timer/ports/timer-store"
+import { Effect, Layer, Option } from "effect"
+import { WriteConnection } from "./database.ts"
+
+interface TimerRow {
+  readonly tenant_id: TenantId
+  readonly service_call_id: ServiceCallId
+  readonly due_at: number
+  readonly version: number
+  readonly correlation_id: CorrelationId
+}
+
+export const layer = Layer.effect(
+  TimerStore,
+  Effect.gen(function* () {
+    const writer = yield* WriteConnection
+    const upsert = writer.prepare(
+      `INSERT INTO timer_schedules (tenant_id, service_call_id, due_at, version, correlation_id) VALUES (?, ?, ?, ?, ?)
+       ON CONFLICT DO UPDATE SET due_at = excluded.due_at, version = excluded.version,
+         correlation_id = excluded.correlation_id`
+    )
+    const remove = writer.prepare("DELETE FROM timer_schedules WHERE tenant_id = ? AND service_call_id = ?")
+    const due = writer.prepare<TimerRow>(
+      "SELECT * FROM timer_schedules WHERE due_at <= ? ORDER BY due_at, tenant_id, service_call_id LIMIT ?"
+    )
+    const earliest = writer.prepare<{ readonly due_at: number }>(
+      "SELECT due_at FROM timer_schedules ORDER BY due_at LIMIT 1"
+    )
+
+    return TimerStore.of({
+      upsert: ({ key, dueAt, version, correlationId }) =>
+        Effect.asVoid(upsert.run(key.tenantId, key.serviceCallId, toMillis(dueAt), version, correlationId)),
+      remove: (key) => Effect.asVoid(remove.run(key.tenantId, key.serviceCallId)),
+      takeDueAcrossTenants: Effect.fnUntraced(function* (now, limit) {
+        const rows = yield* due.all(toMillis(now), limit)
+        for (const row of rows) yield* remove.run(row.tenant_id, row.service_call_id)
+        return rows.map(toTimer)
+      }),
+      earliestAcrossTenants: Effect.map(earliest.first(), (row) =>
+        row === undefined ? Option.none() : Option.some(fromMillis(row.due_at))
+      )
+    })
+  })
+)
+
+const toTimer = (row: TimerRow): Timer => ({
+  key: { tenantId: row.tenant_id, serviceCallId: row.service_call_id },
+  dueAt: fromMillis(row.due_at),
+  version: row.version,
+  correlationId: row.correlation_id
+})

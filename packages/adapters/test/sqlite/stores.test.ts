@@ -1,0 +1,13 @@
+import { attemptStoreContract } from "@event-service-agent/execution/attempt-store.contract"
+import { timerStoreContract } from "@event-service-agent/timer/timer-store.contract"
+import { Layer } from "effect"
+import { layer as attemptStoreLayer } from "../../src/sqlite/attempt-store.ts"
+import { layer as timerStoreLayer } from "../../src/sqlite/timer-store.ts"
+import { layer as transactionLayer } from "../../src/sqlite/transaction.ts"
+import { temporaryDatabase } from "./temporary-database.ts"
+
+timerStoreContract("on SQLite", Layer.merge(timerStoreLayer, transactionLayer).pipe(Layer.provide(temporaryDatabase)))
+attemptStoreContract(
+  "on SQLite",
+  Layer.merge(attemptStoreLayer, transactionLayer).pipe(Layer.provide(temporaryDatabase))
+)
