@@ -1,0 +1,99 @@
+import { type StorageError, UnitOfWork } from "@event-service-agent/platform/transaction"
+import type { CorrelationId, ServiceCallKey } from "@event-service-agent/schemas/ids"
+import { toMillis } from "@event-service-agent/schemas/time"
+import { Context, type DateTime, Effect, Layer, Option } from "effect"
+
+/** An armed timer. A service call has at most one. */
+export interface Timer {
+  readonly key: ServiceCallKey
+  readonly dueAt: DateTime.Utc
+  /** The revision of the call that armed the timer; it is the revision of the timer, too. */
+  readonly version: number
+  readonly correlationId: CorrelationId
+}
+
+/** The armed timers. One that fires is no longer there. */
+export class TimerStore extends Context.Service<
+  TimerStore,
+  {
+    /** Arms the call's timer in place of the one it had. */
+    readonly upsert: (timer: Timer) => Effect.Effect<void, StorageError, UnitOfWork>
+    /** Disarms the call's timer, if it has one. */
+    readonly remove: (key: ServiceCallKey) => Effect.Effect<void, StorageError, UnitOfWork>
+    /** Deletes the timers that are due at `now` or before, and returns them: oldest first, at most `limit`. */
+    readonly takeDueAcrossTenants: (
+      now: DateTime.Utc,
+      limit: number
+    ) => Effect.Effect<ReadonlyArray<Timer>, StorageError, UnitOfWork>
+    /**
+     * When the next timer is due; none when nothing is armed. Part of a unit, so that it sees the unit's own writes and
+     * no commit comes between the answer and its use.
+     */
+    readonly earliestAcrossTenants: Effect.Effect<Option.Option<DateTime.Utc>, StorageError, UnitOfWork>
+  }
+>()("@event-service-agent/timer/TimerStore") {
+  static readonly layerMemory = Layer.sync(TimerStore, () => makeMemory())
+}
+
+interface Row {
+  readonly name: string
+  readonly dueAt: number
+  readonly timer: Timer
+}
+
+const makeMemory = (): TimerStore["Service"] => {
+  const byName = new Map<string, Row>()
+  const inOrder: Array<Row> = []
+
+  const insert = (row: Row) => {
+    byName.set(row.name, row)
+    inOrder.splice(placeOf(row, inOrder), 0, row)
+  }
+  const drop = (row: Row) => {
+    byName.delete(row.name)
+    inOrder.splice(placeOf(row, inOrder), 1)
+  }
+  const dropNamed = (name: string, unit: UnitOfWork["Service"]) => {
+    const row = byName.get(name)
+    if (row === undefined) return
+    drop(row)
+    unit.onRollback(() => insert(row))
+  }
+
+  return {
+    upsert: (timer) =>
+      Effect.map(UnitOfWork, (unit) => {
+        const row = { name: nameOf(timer.key), dueAt: toMillis(timer.dueAt), timer }
+        dropNamed(row.name, unit)
+        insert(row)
+        unit.onRollback(() => drop(row))
+      }),
+    remove: (key) => Effect.map(UnitOfWork, (unit) => dropNamed(nameOf(key), unit)),
+    takeDueAcrossTenants: (now, limit) =>
+      Effect.map(UnitOfWork, (unit) => {
+        const firstLater = inOrder.slice(0, limit).findIndex((row) => row.dueAt > toMillis(now))
+        const taken = inOrder.splice(0, firstLater === -1 ? limit : firstLater)
+        for (const row of taken) byName.delete(row.name)
+        unit.onRollback(() => taken.forEach(insert))
+        return taken.map((row) => row.timer)
+      }),
+    earliestAcrossTenants: Effect.sync(() => Option.map(Option.fromUndefinedOr(inOrder[0]), (row) => row.timer.dueAt))
+  }
+}
+
+const nameOf = (key: ServiceCallKey): string => `${key.tenantId}/${key.serviceCallId}`
+
+/** Where the row is, or belongs, among rows in order of due time and name. A binary search: tests arm thousands. */
+const placeOf = (row: Row, rows: ReadonlyArray<Row>): number => {
+  let low = 0
+  let high = rows.length
+  while (low < high) {
+    const middle = (low + high) >>> 1
+    const other = rows[middle]
+    if (other !== undefined && isBefore(other, row)) low = middle + 1
+    else high = middle
+  }
+  return low
+}
+
+const isBefore = (a: Row, b: Row): boolean => a.dueAt < b.dueAt || (a.dueAt === b.dueAt && a.name < b.name)
