@@ -23,13 +23,19 @@ export const parseTimestamp = (text: string): Option.Option<DateTime.Utc> => {
   const date = new Date(0)
   date.setUTCFullYear(year, month - 1, day)
   date.setUTCHours(hour, minute - offsetMinutes, second, Math.ceil(nanos / 1_000_000))
-  // RFC 3339 has four digits for the year: an offset that leaves them has no way back onto the wire.
+  // An offset can lead out of the years that can be written.
   return date.getUTCFullYear() < 0 || date.getUTCFullYear() > 9999 ? Option.none() : DateTime.make(date)
 }
 
+/** RFC 3339 has four digits for the year. */
+const isWithinYears = Schema.makeIsBetween({ order: DateTime.Order })({
+  minimum: DateTime.makeUnsafe("0000-01-01T00:00:00.000Z"),
+  maximum: DateTime.makeUnsafe("9999-12-31T23:59:59.999Z")
+})
+
 /** A point in time: `DateTime.Utc` inside, RFC 3339 in UTC with milliseconds on the wire. */
 export const Timestamp = Schema.String.annotate({ format: "date-time" }).pipe(
-  Schema.decodeTo(Schema.DateTimeUtc, {
+  Schema.decodeTo(Schema.DateTimeUtc.check(isWithinYears), {
     decode: SchemaGetter.transformEffect((text: string) =>
       Option.match(parseTimestamp(text), {
         onNone: () => Effect.fail(new SchemaIssue.InvalidValue({ message: HINT })),
