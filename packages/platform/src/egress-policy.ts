@@ -38,10 +38,10 @@ export class EgressPolicy extends Context.Service<
 
 /**
  * Reads `EGRESS_ALLOW`: entries separated by commas, each a host, an address or a CIDR network; host and address with
- * or without a port. The failure has a sentence for each wrong entry.
+ * or without a port. The failure names each wrong entry by its position.
  */
 export const parseEgressAllow = (text: string): Result.Result<EgressAllow, string> => {
-  const entries = text.split(",").flatMap((entry) => (entry.trim() === "" ? [] : [parseEntry(entry.trim())]))
+  const entries = text.trim() === "" ? [] : text.split(",").map((entry, index) => parseEntry(entry.trim(), index + 1))
   const wrong = entries.filter(Result.isFailure)
   return wrong.length === 0
     ? Result.succeed(entries.filter(Result.isSuccess).map((entry) => entry.success))
@@ -132,8 +132,8 @@ const portOf = (url: URL) => Number(url.port || (url.protocol === "https:" ? 443
 const literalOf = (url: URL): NetAddress.IpAddress | undefined =>
   Result.getOrUndefined(NetAddress.ipFromString(url.hostname.replace(/^\[(.*)\]$/, "$1")))
 
-const parseEntry = (entry: string): Result.Result<Opened, string> => {
-  const wrong = (problem: string) => Result.fail(`"${entry}" ${problem}`)
+const parseEntry = (entry: string, position: number): Result.Result<Opened, string> => {
+  const wrong = (problem: string) => Result.fail(`Entry ${position} ${problem}`)
   const open = (network: IpNetwork.IpNetwork, port?: number) =>
     NEVER_OPENED.some((never) => IpNetwork.containsNetwork(never, network))
       ? wrong(STAYS_CLOSED)
@@ -148,8 +148,8 @@ const parseEntry = (entry: string): Result.Result<Opened, string> => {
   const address = NetAddress.ipFromString(entry)
   if (Result.isSuccess(address)) return open(networkOf(address.success))
 
-  const [, host, digits] = /^(\[[^\]]*\]|[^:]*)(?::(\d+))?$/.exec(entry) ?? []
-  if (!URL.canParse(`http://${host}/`)) return wrong(`is no host. ${EXPECTED_ENTRY}`)
+  const [, host = "", digits] = /^(\[[^\]]*\]|[^:]*)(?::(\d+))?$/.exec(entry) ?? []
+  if (host === "" || !URL.canParse(`http://${host}/`)) return wrong(`is no host. ${EXPECTED_ENTRY}`)
   const port = digits === undefined ? undefined : Number(digits)
   if (port !== undefined && (port < 1 || port > 65_535)) return wrong("has a port outside 1 to 65535")
   const url = new URL(`http://${host}/`)

@@ -1,6 +1,7 @@
 import { isIP } from "node:net"
 import { dirname, join } from "node:path"
-import { type LogLevel, Runtime, Schema } from "effect"
+import { type EgressAllow, parseEgressAllow } from "@event-service-agent/platform/egress-policy"
+import { Effect, type LogLevel, Result, Runtime, Schema } from "effect"
 
 /** Everything that can be set, read once at the start. */
 export interface Settings {
@@ -8,8 +9,8 @@ export interface Settings {
   /** 0 lets the system choose. */
   readonly port: number
   readonly dbPath: string
-  /** Private destinations that may be called: comma list of host:port, address or CIDR. */
-  readonly egressAllow: string
+  /** Private destinations that may be called. */
+  readonly egressAllow: EgressAllow
   readonly secretKeyFile: string
   readonly logFormat: "pretty" | "json" | "logfmt"
   readonly logLevel: LogLevel.LogLevel
@@ -46,16 +47,15 @@ const LOG_LEVELS: Readonly<Record<string, LogLevel.LogLevel>> = {
  * wrong place.
  *
  * @param isTerminal whether people watch the log: then it is pretty, otherwise JSON
- * @throws InvalidSettings
  */
-export const readSettings = (environment: Environment, isTerminal: boolean): Settings => {
+export const readSettings = Effect.fnUntraced(function* (environment: Environment, isTerminal: boolean) {
   const problems: Array<string> = []
   const read = <A>(key: string, fallback: A, parse: (text: string) => A | undefined, expected: string): A => {
     const text = environment[key]?.trim()
     if (text === undefined || text === "") return fallback
     const value = parse(text)
     if (value === undefined) problems.push(`${key} is wrong: expected ${expected}. Fix it or leave it out.`)
-    return value ?? fallback
+    return value === undefined ? fallback : value
   }
   const host = read(
     "HOST",
@@ -72,11 +72,13 @@ export const readSettings = (environment: Environment, isTerminal: boolean): Set
     (text) => (text === "off" ? null : integer(0, 65_535)(text)),
     "a port from 0 to 65535, or off"
   )
+  const egressAllow = parseEgressAllow(environment["EGRESS_ALLOW"] ?? "")
+  if (Result.isFailure(egressAllow)) problems.push(`EGRESS_ALLOW is wrong: ${egressAllow.failure}.`)
   const settings: Settings = {
     host,
     port,
     dbPath,
-    egressAllow: read("EGRESS_ALLOW", "", nonEmpty, "a comma list of host:port or CIDR"),
+    egressAllow: Result.getOrElse(egressAllow, () => []),
     secretKeyFile: read("SECRET_KEY_FILE", join(dirname(dbPath), "secret.key"), nonEmpty, "a file path"),
     logFormat: read(
       "LOG_FORMAT",
@@ -100,9 +102,8 @@ export const readSettings = (environment: Environment, isTerminal: boolean): Set
   if (settings.echoPort === settings.port && settings.port !== 0) {
     problems.push("ECHO_PORT is wrong: it is the same as PORT. Choose another one, or off.")
   }
-  if (problems.length > 0) throw new InvalidSettings({ problems })
-  return settings
-}
+  return problems.length > 0 ? yield* new InvalidSettings({ problems }) : settings
+})
 
 export const isLoopback = (host: string): boolean =>
   host === "localhost" || host === "::1" || (isIP(host) === 4 && host.startsWith("127."))

@@ -1,3 +1,4 @@
+import { ListenFailed } from "@event-service-agent/adapters/bun/http-server"
 import { Effect } from "effect"
 
 const ECHO_BODY_BYTES_MAX = 65_536
@@ -8,11 +9,17 @@ const ECHO_BODY_BYTES_MAX = 65_536
  */
 export const serveEcho = (port: number) =>
   Effect.acquireRelease(
-    Effect.sync(() =>
-      Bun.serve({ hostname: "127.0.0.1", port, maxRequestBodySize: ECHO_BODY_BYTES_MAX, fetch: answer })
-    ),
+    Effect.try({
+      try: () => Bun.serve({ hostname: "127.0.0.1", port, maxRequestBodySize: ECHO_BODY_BYTES_MAX, fetch: answer }),
+      catch: (cause) => new ListenFailed({ message: explain(cause, port) })
+    }),
     (server) => Effect.promise(() => server.stop(true))
   ).pipe(Effect.map((server) => server.port ?? port))
+
+const explain = (cause: unknown, port: number): string => {
+  const code = cause instanceof Error && "code" in cause ? cause.code : "for an unknown reason"
+  return `The echo target cannot listen on port ${port} of 127.0.0.1, ${code}: choose another ECHO_PORT, or off`
+}
 
 const answer = async (request: Request): Promise<Response> => {
   const url = new URL(request.url)

@@ -1,0 +1,114 @@
+import type { Socket } from "node:net"
+import { fileURLToPath } from "node:url"
+import { live } from "@event-service-agent/platform/testing"
+import { Effect } from "effect"
+import { describe, expect, it } from "vitest"
+import { answer, CERTIFICATE_FILE, OK, target, tlsTarget } from "./targets.ts"
+
+const SEND = fileURLToPath(new URL("send.ts", import.meta.url))
+
+/** Runs Bun with these arguments in an environment of its own, and returns everything it printed. */
+const run = (args: ReadonlyArray<string>, env: Record<string, string>) =>
+  Effect.promise(async () => {
+    const child = Bun.spawn([process.execPath, ...args], { env, stdout: "pipe", stderr: "pipe" })
+    const [out, err] = await Promise.all([new Response(child.stdout).text(), new Response(child.stderr).text()])
+    return out + err
+  })
+
+const plainFetch = (url: string) => ["-e", `await fetch("${url}", { headers: { "x-key": "sesame" } }).catch(() => {})`]
+
+describe("the environment cannot", () => {
+  it(
+    "reroute a request through a proxy, as it does with a plain fetch",
+    live(
+      Effect.gen(function* () {
+        const proxy = yield* target((socket) => socket.end(answer("502 Proxy")))
+        const echo = yield* target((socket) => socket.end(OK))
+        for (const name of ["HTTP_PROXY", "http_proxy", "ALL_PROXY"]) {
+          expect(yield* run([SEND, echo.url], { [name]: proxy.url })).toBe('["200"]\n')
+        }
+        expect([echo.requests.length, proxy.requests.length]).toEqual([3, 0])
+        yield* run(plainFetch(echo.url), { HTTP_PROXY: proxy.url })
+        expect([echo.requests.length, proxy.requests.length]).toEqual([3, 1])
+      })
+    ),
+    15_000
+  )
+
+  it(
+    "print a request, as it does with a plain fetch",
+    live(
+      Effect.gen(function* () {
+        const echo = yield* target((socket) => socket.end(OK))
+        const verbose = { BUN_CONFIG_VERBOSE_FETCH: "curl" }
+        expect(yield* run([SEND, echo.url], verbose)).toBe('["200"]\n')
+        expect(yield* run(plainFetch(echo.url), verbose)).toContain("sesame")
+      })
+    ),
+    15_000
+  )
+
+  it(
+    "make an untrusted certificate good",
+    live(
+      Effect.gen(function* () {
+        const own = yield* tlsTarget((socket) => socket.end(OK))
+        expect(yield* run([SEND, own.url], { NODE_TLS_REJECT_UNAUTHORIZED: "0" })).toContain('["TlsFailed no"]\n')
+        expect(own.requests).toEqual([])
+      })
+    ),
+    15_000
+  )
+})
+
+describe("a certificate that the system trusts", () => {
+  it(
+    "is accepted for its names only, and the request goes over HTTP/1.1 even where HTTP/2 is switched on",
+    live(
+      Effect.gen(function* () {
+        const own = yield* tlsTarget((socket) => socket.end(OK))
+        const named = (name: string) => `https://${name}:${own.port}/`
+        const out = yield* run([SEND, named("target.test"), named("127.0.0.1"), named("other.example")], {
+          NODE_EXTRA_CA_CERTS: CERTIFICATE_FILE,
+          BUN_FEATURE_FLAG_EXPERIMENTAL_HTTP2_CLIENT: "1",
+          BUN_FEATURE_FLAG_EXPERIMENTAL_HTTP3_CLIENT: "1"
+        })
+        expect(out).toBe('["200","200","TlsFailed no"]\n')
+        expect(own.requests.map((request) => request.split("\r\n")[0])).toEqual(["GET / HTTP/1.1", "GET / HTTP/1.1"])
+      })
+    ),
+    15_000
+  )
+
+  it(
+    "does not make a request unsent that left before the connection broke",
+    live(
+      Effect.gen(function* () {
+        const closer = yield* tlsTarget((socket) => socket.destroy())
+        const env = { NODE_EXTRA_CA_CERTS: CERTIFICATE_FILE }
+        const urls = Array.from({ length: 5 }, () => closer.url)
+        expect(yield* run([SEND, ...urls], env)).toBe(`${JSON.stringify(urls.map(() => "ConnectionClosed maybe"))}\n`)
+        expect(closer.requests).toHaveLength(urls.length)
+      })
+    ),
+    15_000
+  )
+})
+
+describe("BUN_CONFIG_MAX_HTTP_REQUESTS", () => {
+  it(
+    "lets more than 256 requests go out at once",
+    live(
+      Effect.gen(function* () {
+        const waiting: Array<Socket> = []
+        const patient = yield* target((socket) => {
+          if (waiting.push(socket) === 300) for (const each of waiting) each.end(OK)
+        })
+        const urls = Array.from({ length: 300 }, () => patient.url)
+        const out = yield* run([SEND, ...urls], { BUN_CONFIG_MAX_HTTP_REQUESTS: "300" })
+        expect(out).toBe(`${JSON.stringify(urls.map(() => "200"))}\n`)
+      })
+    ),
+    15_000
+  )
+})

@@ -1,0 +1,145 @@
+import type { Answer, SendFailed } from "@event-service-agent/platform/http-client-port"
+import { keyOf } from "@event-service-agent/platform/outbox"
+import { redactHeaders } from "@event-service-agent/schemas/http-request"
+import type { CorrelationId, MessageId, ServiceCallKey } from "@event-service-agent/schemas/ids"
+import type { Message, MessageDraft } from "@event-service-agent/schemas/messages/catalogue"
+import { BODY_SNIPPET_BYTES_MAX, ErrorMeta, ResponseMeta } from "@event-service-agent/schemas/outcome"
+import { fromMillis, Timestamp, toMillis } from "@event-service-agent/schemas/time"
+import { type DateTime, Schema } from "effect"
+
+/** Milliseconds beyond its timeout after which an attempt without an outcome counts as lost. */
+export const ATTEMPT_GRACE_MS = 5_000
+
+/** One try to perform a call, claimed durably before anything is sent. */
+export interface OpenAttempt {
+  readonly key: ServiceCallKey
+  /** 1 for the first attempt of a call. */
+  readonly number: number
+  /** The process that claimed it, the only one that may send. */
+  readonly processId: string
+  readonly startedAt: DateTime.Utc
+  /** `startedAt` + timeout + `ATTEMPT_GRACE_MS`. */
+  readonly deadlineAt: DateTime.Utc
+  readonly correlationId: CorrelationId
+  /** The `StartExecution` that asked for it. */
+  readonly causationId: MessageId
+}
+
+/** How an attempt ended. */
+export const AttemptOutcome = Schema.Union([
+  Schema.TaggedStruct("Succeeded", { sentAt: Timestamp, finishedAt: Timestamp, responseMeta: ResponseMeta }),
+  Schema.TaggedStruct("Failed", { sentAt: Schema.NullOr(Timestamp), finishedAt: Timestamp, errorMeta: ErrorMeta })
+])
+export type AttemptOutcome = typeof AttemptOutcome.Type
+
+export const openAttempt = (
+  start: Message<"StartExecution">,
+  processId: string,
+  startedAt: DateTime.Utc
+): OpenAttempt => ({
+  key: keyOf(start),
+  number: 1,
+  processId,
+  startedAt,
+  deadlineAt: fromMillis(toMillis(startedAt) + start.payload.timeoutMs + ATTEMPT_GRACE_MS),
+  correlationId: start.correlationId,
+  causationId: start.messageId
+})
+
+/** @param elapsedMs milliseconds since the claim, by a clock that nobody can set */
+export const isPastDeadline = (attempt: OpenAttempt, elapsedMs: number): boolean =>
+  elapsedMs >= toMillis(attempt.deadlineAt) - toMillis(attempt.startedAt)
+
+/** Success is 200 to 299; every other status is a failure that certainly reached the target. */
+export const answered = (answer: Answer, finishedAt: DateTime.Utc): AttemptOutcome => {
+  const sentAt = fromMillis(answer.sentAt)
+  const meta = {
+    status: answer.status,
+    headers: redactHeaders(answer.headers),
+    bodySnippet: snippetOf(answer),
+    bodyBytes: answer.bodyBytes,
+    latencyMs: Math.round(answer.latencyMs)
+  }
+  if (answer.status >= 200 && answer.status <= 299) return { _tag: "Succeeded", sentAt, finishedAt, responseMeta: meta }
+  const message = `The target answered ${answer.status}${hintFor(answer.status)}`
+  return { _tag: "Failed", sentAt, finishedAt, errorMeta: { ...meta, kind: "HttpStatus", message, sent: "yes" } }
+}
+
+export const sendFailed = (failure: SendFailed, finishedAt: DateTime.Utc): AttemptOutcome => {
+  const { kind, message, sent, sentAt, status } = failure
+  const errorMeta = { kind, message, sent, ...(status === undefined ? {} : { status }) }
+  return { _tag: "Failed", sentAt: sentAt === null ? null : fromMillis(sentAt), finishedAt, errorMeta }
+}
+
+/** @param reason why the stored request does not open, as the end of a sentence */
+export const requestUnreadable = (reason: string, finishedAt: DateTime.Utc): AttemptOutcome =>
+  unsentOrUnknown(finishedAt, {
+    kind: "RequestUnreadable",
+    message:
+      `Nothing was sent: the stored request does not open, because ${reason}. Submit the call again. ` +
+      "If the secret key was replaced, put the earlier one back for the calls that still wait",
+    sent: "no"
+  })
+
+/** @param processId the process that looks, which need not be the one that claimed the attempt */
+export const outcomeUnknown = (attempt: OpenAttempt, processId: string, finishedAt: DateTime.Utc): AttemptOutcome => {
+  const what =
+    attempt.processId === processId
+      ? "This call did not end in time"
+      : "The agent stopped before it could record what became of this call"
+  const message = `${what}. The target got the request once or not at all: look there before you submit it again`
+  return unsentOrUnknown(finishedAt, { kind: "OutcomeUnknown", message, sent: "maybe" })
+}
+
+export const startedMessage = (attempt: OpenAttempt): MessageDraft<"ExecutionStarted"> => ({
+  ...envelopeOf(attempt),
+  type: "ExecutionStarted",
+  version: 1,
+  timestamp: attempt.startedAt,
+  payload: { attempt: attempt.number, startedAt: attempt.startedAt }
+})
+
+export const outcomeMessage = (
+  attempt: OpenAttempt,
+  { _tag, ...outcome }: AttemptOutcome,
+  timestamp: DateTime.Utc
+): MessageDraft<"ExecutionSucceeded" | "ExecutionFailed"> => {
+  const envelope = { ...envelopeOf(attempt), version: 2, timestamp }
+  return "responseMeta" in outcome
+    ? { ...envelope, type: "ExecutionSucceeded", payload: { attempt: attempt.number, ...outcome } }
+    : { ...envelope, type: "ExecutionFailed", payload: { attempt: attempt.number, ...outcome } }
+}
+
+/** What a log line says of an attempt. */
+export const annotationsOf = ({ key, number, correlationId }: OpenAttempt) => ({
+  ...key,
+  attempt: number,
+  correlationId
+})
+
+const unsentOrUnknown = (finishedAt: DateTime.Utc, errorMeta: ErrorMeta): AttemptOutcome => ({
+  _tag: "Failed",
+  sentAt: null,
+  finishedAt,
+  errorMeta
+})
+
+const envelopeOf = ({ key, correlationId, causationId }: OpenAttempt) => ({
+  tenantId: key.tenantId,
+  aggregateType: "ExecutionAttempt" as const,
+  aggregateId: key.serviceCallId,
+  correlationId,
+  causationId
+})
+
+const hintFor = (status: number): string => {
+  if (status >= 300 && status <= 399) return ", a redirect. Redirects are not followed: submit the final URL"
+  if (status >= 400 && status <= 499) return ": it refused the request"
+  return status >= 500 ? ": it failed on the request" : ""
+}
+
+const snippetOf = ({ bodyStart, bodyBytes }: Answer): string => {
+  const bytes = bodyStart.subarray(0, BODY_SNIPPET_BYTES_MAX)
+  // A decoder that expects more holds back the character that the cut splits.
+  return new TextDecoder().decode(bytes, { stream: bodyBytes > bytes.byteLength })
+}

@@ -1,0 +1,66 @@
+import { EventBusPort } from "@event-service-agent/platform/event-bus"
+import type { HttpClientPort } from "@event-service-agent/platform/http-client-port"
+import type { RequestVault } from "@event-service-agent/platform/request-vault"
+import { Transaction } from "@event-service-agent/platform/transaction"
+import type { MessageId } from "@event-service-agent/schemas/ids"
+import { Effect, FiberSet, Layer, Schedule } from "effect"
+import type { AttemptStore } from "./ports/attempt-store.ts"
+import { endOverdueAttempts } from "./workflows/end-overdue-attempts.ts"
+import { type ClaimedAttempt, performAttempt } from "./workflows/perform-attempt.ts"
+import { startExecution } from "./workflows/start-execution.ts"
+
+export const SWEEP_INTERVAL_MS = 1_000
+/** How long a stopping agent waits for the sends that run. */
+export const DRAIN_GRACE_MS = 25_000
+
+export interface Options {
+  /** Names this start of the program; a new random one if absent. Attempts of any other are ended as lost. */
+  readonly processId?: string
+  /** Milliseconds, `DRAIN_GRACE_MS` if absent. */
+  readonly drainGraceMs?: number
+}
+
+/**
+ * Performs service calls: for each `StartExecution` one `ExecutionStarted`, at most one request and one outcome. When
+ * its scope ends it takes no new work and waits for the sends that run. Those that take longer are cut off, and the
+ * next start ends them as `OutcomeUnknown`.
+ */
+export const layer = ({ processId = crypto.randomUUID(), drainGraceMs = DRAIN_GRACE_MS }: Options = {}) =>
+  Layer.effectDiscard(
+    Effect.gen(function* () {
+      const bus = yield* EventBusPort
+      const transaction = yield* Transaction
+      const context = yield* Effect.context<AttemptStore | EventBusPort | HttpClientPort | RequestVault | Transaction>()
+      const known = new Set<MessageId>()
+
+      // Finalizers run from the last to the first: no new work, then the wait, then the set cuts off what still runs.
+      const sends = yield* FiberSet.make<void>()
+      yield* Effect.addFinalizer(() =>
+        // An empty unit comes back after the hooks of all earlier ones: each durable claim has begun its send by then.
+        Effect.ignore(transaction.run(Effect.void)).pipe(
+          Effect.andThen(FiberSet.awaitEmpty(sends)),
+          Effect.timeoutOrElse({ duration: drainGraceMs, orElse: () => logCutOff(sends) })
+        )
+      )
+      yield* endOverdueAttempts(processId, known).pipe(
+        Effect.catchCause((cause) => Effect.logError("the sweep for lost attempts failed, it will run again", cause)),
+        Effect.repeat(Schedule.spaced(SWEEP_INTERVAL_MS)),
+        Effect.forkScoped
+      )
+      const perform = (claimed: ClaimedAttempt) =>
+        performAttempt(claimed, known).pipe(
+          Effect.catchDefect((defect) => Effect.logError("an attempt failed, the sweep will end it", defect)),
+          Effect.provideContext(context),
+          // The writer runs this after a commit: its neighbours must not wait for the start of a send.
+          (send) => Effect.asVoid(FiberSet.run(sends, send, { startImmediately: false }))
+        )
+      yield* bus.subscribe("execution", {
+        StartExecution: (message) => startExecution(message, processId, perform)
+      })
+    })
+  )
+
+const logCutOff = Effect.fnUntraced(function* (sends: FiberSet.FiberSet<void>) {
+  const count = yield* FiberSet.size(sends)
+  yield* Effect.logWarning(`${count} sends took too long and are cut off: the next start ends them as OutcomeUnknown`)
+})

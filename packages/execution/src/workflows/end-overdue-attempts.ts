@@ -1,0 +1,31 @@
+import { Transaction } from "@event-service-agent/platform/transaction"
+import type { MessageId } from "@event-service-agent/schemas/ids"
+import { DateTime, Effect } from "effect"
+import { outcomeUnknown } from "../domain/attempt.ts"
+import { AttemptStore } from "../ports/attempt-store.ts"
+import { endAttempt } from "./end-attempt.ts"
+
+/** Attempts that one unit of work ends. */
+export const SWEEP_BATCH_SIZE = 100
+
+/**
+ * Ends the attempts of all tenants that nobody will end any more: those past their deadline, and those of a process
+ * that is gone. Whether their request was sent, nobody can tell, and their outcome says so.
+ *
+ * @param known the causes of attempts whose result only waits for the storage: that is the better outcome
+ */
+export const endOverdueAttempts = Effect.fn("Execution.endOverdueAttempts")(function* (
+  processId: string,
+  known: ReadonlySet<MessageId>
+) {
+  const transaction = yield* Transaction
+  const store = yield* AttemptStore
+  const endBatch = Effect.gen(function* () {
+    const now = yield* DateTime.now
+    const overdue = yield* store.overdueOfAllTenants(now, processId, SWEEP_BATCH_SIZE)
+    const lost = overdue.filter((attempt) => !known.has(attempt.causationId))
+    for (const attempt of lost) yield* endAttempt(attempt, outcomeUnknown(attempt, processId, now))
+    return lost.length === SWEEP_BATCH_SIZE
+  })
+  while (yield* transaction.run(endBatch)) {}
+})

@@ -1,0 +1,89 @@
+import { HttpClientPort } from "@event-service-agent/platform/http-client-port"
+import { STORAGE_RETRY_MS } from "@event-service-agent/platform/inbox"
+import { RequestUnreadable, RequestVault } from "@event-service-agent/platform/request-vault"
+import { Transaction } from "@event-service-agent/platform/transaction"
+import type { RequestSpec, SealedRequest } from "@event-service-agent/schemas/http-request"
+import type { MessageId } from "@event-service-agent/schemas/ids"
+import { Clock, DateTime, Effect, Option, Schedule } from "effect"
+import {
+  type AttemptOutcome,
+  annotationsOf,
+  answered,
+  isPastDeadline,
+  type OpenAttempt,
+  requestUnreadable,
+  sendFailed
+} from "../domain/attempt.ts"
+import { AttemptStore } from "../ports/attempt-store.ts"
+import { endAttempt } from "./end-attempt.ts"
+
+/** An attempt whose claim is durable, with what it takes to perform it. */
+export interface ClaimedAttempt {
+  readonly attempt: OpenAttempt
+  /** Just before the claim, on the monotonic clock. */
+  readonly claimedAtNanos: bigint
+  readonly sealed: SealedRequest
+  readonly timeoutMs: number
+}
+
+/**
+ * Sends the request, once, and records what came of it, however long the storage refuses.
+ *
+ * @param known gets the attempt's cause while its result waits for the storage
+ */
+export const performAttempt = Effect.fn("Execution.performAttempt")(
+  function* (claimed: ClaimedAttempt, known: Set<MessageId>) {
+    const result = yield* send(claimed)
+    if (Option.isNone(result)) return
+    const { attempt } = claimed
+    known.add(attempt.causationId)
+    yield* Effect.ensuring(
+      record(attempt, result.value),
+      Effect.sync(() => known.delete(attempt.causationId))
+    )
+  },
+  (effect, { attempt }) => Effect.annotateLogs(effect, annotationsOf(attempt))
+)
+
+/** None when it is too late to send. */
+const send = Effect.fnUntraced(
+  function* ({ attempt, claimedAtNanos, sealed, timeoutMs }: ClaimedAttempt) {
+    const vault = yield* RequestVault
+    const client = yield* HttpClientPort
+    if (sealed === null) return yield* new RequestUnreadable({ reason: "it was erased" })
+    const request = withIdempotencyKey(yield* vault.open(attempt.key, sealed), attempt.key.serviceCallId)
+    const elapsedMs = Number((yield* Clock.monotonicTimeNanos) - claimedAtNanos) / 1_000_000
+    if (isPastDeadline(attempt, elapsedMs)) {
+      // The sweep may have ended the attempt by now, and it ends it if not.
+      yield* Effect.logWarning("too late to send: the attempt is past its deadline")
+      return Option.none()
+    }
+    yield* Effect.logDebug("send attempt")
+    const answer = yield* client.send(request, { timeoutMs })
+    return Option.some(answered(answer, yield* DateTime.now))
+  },
+  Effect.catchTags({
+    RequestUnreadable: ({ reason }) => Effect.map(DateTime.now, (now) => Option.some(requestUnreadable(reason, now))),
+    SendFailed: (failure) => Effect.map(DateTime.now, (now) => Option.some(sendFailed(failure, now)))
+  })
+)
+
+const record = Effect.fnUntraced(function* (attempt: OpenAttempt, result: AttemptOutcome) {
+  const transaction = yield* Transaction
+  const store = yield* AttemptStore
+  const unit = Effect.gen(function* () {
+    const isFirst = yield* endAttempt(attempt, result)
+    if (!isFirst) yield* store.keepEvidence(attempt.key, attempt.number, result)
+  })
+  yield* transaction.run(unit).pipe(
+    Effect.tapError((error) => Effect.logWarning("the storage refused an outcome, trying again", error.message)),
+    Effect.retry(Schedule.spaced(STORAGE_RETRY_MS))
+  )
+})
+
+/** The target can tell a second request for the same call by it. */
+const withIdempotencyKey = (request: RequestSpec, value: string): RequestSpec => {
+  const headers = request.headers ?? {}
+  const hasKey = Object.keys(headers).some((name) => name.toLowerCase() === "idempotency-key")
+  return hasKey ? request : { ...request, headers: { ...headers, "Idempotency-Key": value } }
+}

@@ -1,0 +1,51 @@
+import { BunHttpServer } from "@event-service-agent/adapters/bun/http-server"
+import { countBacklog } from "@event-service-agent/adapters/sqlite/backlog"
+import { Console, Effect, Layer } from "effect"
+import type { Settings } from "./config.ts"
+
+/** Says on the terminal, or in one log line, where the service is and what to try. */
+export const layer = (settings: Settings, echoPort: number | null) =>
+  Layer.effectDiscard(
+    Effect.gen(function* () {
+      const { url } = yield* BunHttpServer
+      const backlog = yield* countBacklog
+      if (settings.logFormat !== "pretty") {
+        return yield* Effect.annotateLogs(Effect.logInfo("ready"), {
+          url: url.href,
+          dbPath: settings.dbPath,
+          ...backlog
+        })
+      }
+      yield* Console.log(textOf(url, settings, echoPort, backlog))
+    })
+  )
+
+const textOf = (
+  url: URL,
+  settings: Settings,
+  echoPort: number | null,
+  backlog: Effect.Success<typeof countBacklog>
+): string => {
+  const exceptions = settings.egressAllow.length === 0 ? "none" : `${settings.egressAllow.length} by EGRESS_ALLOW`
+  const echo =
+    echoPort === null ? [] : [`  echo      http://127.0.0.1:${echoPort}/echo, the demo target, open to calls`]
+  const target = echoPort === null ? "https://example.com/" : `http://127.0.0.1:${echoPort}/echo`
+  return [
+    "",
+    "Event Service Agent is ready",
+    "",
+    `  API       ${url.href}api/tenants/<tenant>/service-calls`,
+    `  docs      ${url.href}docs and ${url.href}openapi.json`,
+    `  health    ${url.href}health/ready`,
+    `  store     ${settings.dbPath}, every 202 is on disk`,
+    "  bus       embedded",
+    `  egress    public addresses only, exceptions: ${exceptions}`,
+    ...echo,
+    `  backlog   ${backlog.armedTimers} scheduled, ${backlog.dueCalls} due, ${backlog.runningCalls} running`,
+    "",
+    "Try it:",
+    `  curl -s ${url.href}api/tenants/demo/service-calls -H 'content-type: application/json' \\`,
+    `    -d '{"name":"hello","requestSpec":{"method":"POST","url":"${target}","body":"hi"}}'`,
+    ""
+  ].join("\n")
+}

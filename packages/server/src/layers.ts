@@ -1,0 +1,86 @@
+import { BunHttpServer } from "@event-service-agent/adapters/bun/http-server"
+import * as FetchHttpClient from "@event-service-agent/adapters/http/fetch-http-client"
+import * as SqliteAttemptStore from "@event-service-agent/adapters/sqlite/attempt-store"
+import * as SqliteDatabase from "@event-service-agent/adapters/sqlite/database"
+import * as SqliteOutbox from "@event-service-agent/adapters/sqlite/outbox"
+import * as SqliteServiceCallReader from "@event-service-agent/adapters/sqlite/service-call-reader"
+import * as SqliteServiceCallRepository from "@event-service-agent/adapters/sqlite/service-call-repository"
+import * as SqliteSubmissionStore from "@event-service-agent/adapters/sqlite/submission-store"
+import * as SqliteTimerStore from "@event-service-agent/adapters/sqlite/timer-store"
+import * as SqliteTransaction from "@event-service-agent/adapters/sqlite/transaction"
+import * as Api from "@event-service-agent/api/api"
+import * as Execution from "@event-service-agent/execution/execution"
+import * as Orchestration from "@event-service-agent/orchestration/orchestration"
+import { type EgressAllow, EgressPolicy, parseEgressAllow } from "@event-service-agent/platform/egress-policy"
+import { EventBusPort } from "@event-service-agent/platform/event-bus"
+import { RequestVault } from "@event-service-agent/platform/request-vault"
+import { TimerPort } from "@event-service-agent/platform/timer-port"
+import * as Timer from "@event-service-agent/timer/timer"
+import { Effect, Layer, Logger, References, Result } from "effect"
+import { SecureRandom } from "effect/crypto"
+import { HttpRouter, HttpServerResponse } from "effect/http"
+import { layer as layerBanner } from "./banner.ts"
+import type { Settings } from "./config.ts"
+import { serveEcho } from "./echo-target.ts"
+import { lineLogger } from "./log-line.ts"
+import { loadSecretKey } from "./secret-key.ts"
+
+/** Requests under way get this long when the service stops; with execution's grace it stays below 30 seconds. */
+const HTTP_DRAIN_MS = 3_000
+
+/** The whole service. Whatever is provided is built first and released last, so that stopping drains from the edge in. */
+export const layer = (settings: Settings) =>
+  Layer.unwrap(
+    Effect.gen(function* () {
+      const secret = yield* loadSecretKey(settings.secretKeyFile, settings.dbPath)
+      const echoPort = settings.echoPort === null ? null : yield* serveEcho(settings.echoPort)
+      const egressAllow = [...settings.egressAllow, ...allowEcho(echoPort)]
+      const storage = layerStorage(settings.dbPath)
+      const platform = Layer.mergeAll(TimerPort.layer, FetchHttpClient.layer).pipe(
+        Layer.provideMerge(EventBusPort.layerEmbedded),
+        Layer.provideMerge(
+          Layer.mergeAll(
+            storage,
+            RequestVault.layer(secret),
+            EgressPolicy.layer(egressAllow),
+            SecureRandom.layerWebCrypto
+          )
+        )
+      )
+      return layerBanner(settings, echoPort).pipe(
+        Layer.provide(layerHttp(settings)),
+        Layer.provide(Timer.layer),
+        Layer.provide(Execution.layer()),
+        Layer.provide(Orchestration.layer({ total: settings.inFlightMax, perTenant: settings.inFlightPerTenantMax })),
+        Layer.provide(platform)
+      )
+    })
+  ).pipe(Layer.provide(layerLogs(settings)))
+
+const layerStorage = (dbPath: string) =>
+  Layer.mergeAll(
+    SqliteTransaction.layer,
+    SqliteOutbox.layer,
+    SqliteServiceCallRepository.layer,
+    SqliteServiceCallReader.layer,
+    SqliteTimerStore.layer,
+    SqliteAttemptStore.layer,
+    SqliteSubmissionStore.layer
+  ).pipe(Layer.provideMerge(SqliteDatabase.layer(dbPath)))
+
+const layerHttp = ({ host, port }: Settings) =>
+  BunHttpServer.layer({ host, port, drainMs: HTTP_DRAIN_MS }).pipe(
+    Layer.provide(Layer.merge(Api.layer({ hosts: [host.toLowerCase()] }), layerRoot)),
+    Layer.provide(HttpRouter.layer)
+  )
+
+/** Until there is a page, people who open the service in a browser get its reference. */
+const layerRoot = HttpRouter.add("GET", "/", HttpServerResponse.redirect("/docs"))
+
+const layerLogs = ({ logFormat, logLevel }: Settings) => {
+  const loggers = { pretty: lineLogger, json: Logger.consoleJson, logfmt: Logger.consoleLogFmt }
+  return Layer.merge(Logger.layer([loggers[logFormat]]), Layer.succeed(References.MinimumLogLevel, logLevel))
+}
+
+const allowEcho = (port: number | null): EgressAllow =>
+  port === null ? [] : Result.getOrThrow(parseEgressAllow(`127.0.0.1:${port}`))

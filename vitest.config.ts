@@ -1,0 +1,6 @@
+import { defineConfig } from "vitest/config"
+
+/** The second runner: `bun --bun vitest run --pool threads`. The first is `bun test`. */
+export default defineConfig({
+  test: { include: ["packages/*/test/**/*.test.ts"], testTimeout: 5_000 }
+})
