@@ -33,6 +33,9 @@ export class InvalidSettings extends Schema.TaggedError<InvalidSettings>()("Inva
 
 type Environment = Readonly<Record<string, string | undefined>>
 
+/** Requests that Bun sends at the same time when BUN_CONFIG_MAX_HTTP_REQUESTS does not say otherwise. */
+const BUN_REQUESTS_DEFAULT = 256
+
 const LOG_LEVELS: Readonly<Record<string, LogLevel.LogLevel>> = {
   trace: "Trace",
   debug: "Debug",
@@ -74,6 +77,14 @@ export const readSettings = Effect.fnUntraced(function* (environment: Environmen
   )
   const egressAllow = parseEgressAllow(environment["EGRESS_ALLOW"] ?? "")
   if (Result.isFailure(egressAllow)) problems.push(`EGRESS_ALLOW is wrong: ${egressAllow.failure}.`)
+  // Requests beyond what Bun sends at once would queue inside it: their lateness and their timeouts would be untrue.
+  const requestsMax = Number(environment["BUN_CONFIG_MAX_HTTP_REQUESTS"]) || BUN_REQUESTS_DEFAULT
+  const inFlightMax = read(
+    "IN_FLIGHT_MAX",
+    Math.min(1_000, requestsMax),
+    integer(1, requestsMax),
+    `a number of calls from 1 to ${requestsMax}, which is BUN_CONFIG_MAX_HTTP_REQUESTS`
+  )
   const settings: Settings = {
     host,
     port,
@@ -88,12 +99,12 @@ export const readSettings = Effect.fnUntraced(function* (environment: Environmen
     ),
     logLevel: read("LOG_LEVEL", "Info", (text) => LOG_LEVELS[text.toLowerCase()], Object.keys(LOG_LEVELS).join(", ")),
     echoPort,
-    inFlightMax: read("IN_FLIGHT_MAX", 1_000, integer(1, 100_000), "a number of calls from 1 to 100000"),
+    inFlightMax,
     inFlightPerTenantMax: read(
       "IN_FLIGHT_PER_TENANT_MAX",
-      250,
-      integer(1, 100_000),
-      "a number of calls from 1 to 100000"
+      Math.ceil(inFlightMax / 4),
+      integer(1, inFlightMax),
+      `a number of calls from 1 to IN_FLIGHT_MAX, ${inFlightMax}`
     )
   }
   if (environment["NATS_URL"]) {

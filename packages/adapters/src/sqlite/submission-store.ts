@@ -1,4 +1,4 @@
-import { byNewest, type Submission, SubmissionStore } from "@event-service-agent/api/ports/submission-store"
+import { type Submission, SubmissionStore } from "@event-service-agent/api/ports/submission-store"
 import type { OnUnknown } from "@event-service-agent/schemas/http-request"
 import type { CorrelationId, ServiceCallId, ServiceCallKey, TenantId } from "@event-service-agent/schemas/ids"
 import { fromMillis, toMillis } from "@event-service-agent/schemas/time"
@@ -31,6 +31,11 @@ export const layer = Layer.effect(
       `INSERT INTO submissions (tenant_id, service_call_id, fingerprint, accepted_at, due_at, name, request, tags,
          timeout_ms, on_unknown, correlation_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`
     )
+    const newestOf = reader.prepare<SubmissionRow>(
+      `SELECT s.* FROM json_each(?) id JOIN submissions s ON s.tenant_id = ? AND s.service_call_id = id.value
+       WHERE ? IS NULL OR (s.accepted_at, s.service_call_id) < (?, ?)
+       ORDER BY s.accepted_at DESC, s.service_call_id DESC LIMIT ?`
+    )
     const getWritten = writer.prepare<SubmissionRow>(GET)
     const getCommitted = reader.prepare<SubmissionRow>(GET)
     const get = (get: Prepared<SubmissionRow>, key: ServiceCallKey) =>
@@ -56,17 +61,14 @@ export const layer = Layer.effect(
         return changes === 1 ? Option.none() : yield* get(getWritten, submission)
       }),
       get: (key) => get(getCommitted, key),
-      newestOf: Effect.fnUntraced(function* (tenantId, ids, { after, limit }) {
-        const found: Array<Submission> = []
-        for (const serviceCallId of ids) {
-          const submission = yield* get(getCommitted, { tenantId, serviceCallId })
-          if (Option.isSome(submission)) found.push(submission.value)
-        }
-        return found
-          .filter((submission) => after === undefined || byNewest(after, submission) < 0)
-          .sort(byNewest)
-          .slice(0, limit)
-      })
+      newestOf: (tenantId, ids, { after, limit }) => {
+        const { acceptedAt, serviceCallId } = after ?? { acceptedAt: null, serviceCallId: null }
+        const before = acceptedAt === null ? null : toMillis(acceptedAt)
+        return Effect.map(
+          newestOf.all(JSON.stringify([...ids]), tenantId, before, before, serviceCallId, limit),
+          (rows) => rows.map(toSubmission)
+        )
+      }
     })
   })
 )

@@ -1,7 +1,9 @@
+import { submissionStoreContract } from "@event-service-agent/api/submission-store.contract"
 import { attemptStoreContract } from "@event-service-agent/execution/attempt-store.contract"
 import { timerStoreContract } from "@event-service-agent/timer/timer-store.contract"
 import { Layer } from "effect"
 import { layer as attemptStoreLayer } from "../../src/sqlite/attempt-store.ts"
+import { layer as submissionStoreLayer } from "../../src/sqlite/submission-store.ts"
 import { layer as timerStoreLayer } from "../../src/sqlite/timer-store.ts"
 import { layer as transactionLayer } from "../../src/sqlite/transaction.ts"
 import { temporaryDatabase } from "./temporary-database.ts"
@@ -10,4 +12,8 @@ timerStoreContract("on SQLite", Layer.merge(timerStoreLayer, transactionLayer).p
 attemptStoreContract(
   "on SQLite",
   Layer.merge(attemptStoreLayer, transactionLayer).pipe(Layer.provide(temporaryDatabase))
+)
+submissionStoreContract(
+  "on SQLite",
+  Layer.merge(submissionStoreLayer, transactionLayer).pipe(Layer.provide(temporaryDatabase))
 )

@@ -1,0 +1,89 @@
+import { Context, Effect, Layer, Schema, type Scope } from "effect"
+import { HttpEffect, HttpRouter, type HttpServerRequest } from "effect/http"
+
+/** Bodies that Bun itself refuses, without a word. Above what the routes refuse with an explanation. */
+export const BUN_BODY_BYTES_MAX = 8_388_608
+/** How long requests that are under way may take when the server stops. */
+export const DRAIN_MS = 20_000
+
+export interface BunHttpServerOptions {
+  readonly host: string
+  /** 0 takes any free port. */
+  readonly port: number
+  /** Milliseconds for requests under way to end when the server stops; `DRAIN_MS` when absent. */
+  readonly drainMs?: number
+}
+
+/** The server could not begin to listen. */
+export class ListenFailed extends Schema.TaggedError<ListenFailed>()("ListenFailed", {
+  message: Schema.String
+}) {}
+
+/** An HTTP server for the routes of the router, until the scope ends: then it lets requests under way finish. */
+export class BunHttpServer extends Context.Service<
+  BunHttpServer,
+  {
+    /** Where it listens, for example `http://127.0.0.1:3000/`. */
+    readonly url: URL
+  }
+>()("@event-service-agent/adapters/BunHttpServer") {
+  static readonly layer = (options: BunHttpServerOptions) =>
+    Layer.effect(
+      BunHttpServer,
+      Effect.suspend(() => serve(options))
+    )
+}
+
+const serve = Effect.fnUntraced(function* ({ host, port, drainMs = DRAIN_MS }: BunHttpServerOptions) {
+  const router = yield* HttpRouter.HttpRouter
+  const context = yield* Effect.context<never>()
+  const handle = HttpEffect.toWebHandlerWith<never, HttpServerRequest.HttpServerRequest | Scope.Scope>(context)(
+    router.asHttpEffect()
+  )
+  const server = yield* Effect.acquireRelease(
+    Effect.try({
+      try: () =>
+        Bun.serve({
+          hostname: host,
+          port,
+          maxRequestBodySize: BUN_BODY_BYTES_MAX,
+          development: false,
+          // Outside of development Bun lets a second program listen on the same port, and share the requests.
+          reusePort: false,
+          fetch: (request) => handle(request).then((response) => closeIfUnread(request, response))
+        }),
+      catch: (cause) => new ListenFailed({ message: explain(cause, host, port) })
+    }),
+    (server) =>
+      Effect.promise(() => server.stop()).pipe(
+        Effect.timeoutOrElse({
+          duration: drainMs,
+          orElse: () =>
+            Effect.logWarning(`${server.pendingRequests} requests did not end in time and are cut off`).pipe(
+              Effect.andThen(Effect.promise(() => server.stop(true)))
+            )
+        })
+      )
+  )
+  return BunHttpServer.of({ url: server.url })
+})
+
+/** While a body is still coming in that nobody will read, Bun takes its connection for busy, and would not stop. */
+const closeIfUnread = (request: Request, response: Response): Response => {
+  if (!request.bodyUsed && request.body !== null) response.headers.set("connection", "close")
+  return response
+}
+
+const explain = (cause: unknown, host: string, port: number): string => {
+  const code = cause instanceof Error && "code" in cause ? cause.code : undefined
+  switch (code) {
+    case "EADDRINUSE":
+      return `Port ${port} of ${host} is taken by another program: stop that one, or choose another PORT`
+    case "EACCES":
+      return `Port ${port} of ${host} is not allowed for this user: choose a PORT above 1023`
+    case "EADDRNOTAVAIL":
+      return `This machine has no address ${host}: choose another HOST`
+    default:
+      return `Cannot listen on port ${port} of ${host}: ${cause instanceof Error ? cause.message : String(cause)}`
+  }
+}

@@ -1,0 +1,49 @@
+import type { ServiceCallDetail } from "@event-service-agent/orchestration/ports/service-call-reader"
+import { EventBusPort } from "@event-service-agent/platform/event-bus"
+import { Transaction } from "@event-service-agent/platform/transaction"
+import type { MessageDraft } from "@event-service-agent/schemas/messages/catalogue"
+import { DateTime, Effect, Option, Schedule } from "effect"
+import { getServiceCall } from "./read-service-calls.ts"
+
+/** How long an answer waits for orchestration's decision. */
+export const DECISION_WAIT_MS = 2_000
+const DECISION_POLL_MS = 20
+
+/** What became of a change that was asked for. */
+export interface Decision {
+  /** False when there is none yet; the change is on its way. */
+  readonly isDecided: boolean
+  readonly call: ServiceCallDetail
+}
+
+type Order =
+  | Pick<MessageDraft<"CancelServiceCall">, "type" | "payload">
+  | Pick<MessageDraft<"SetServiceCallTags">, "type" | "payload">
+
+/** Sends the command to orchestration and waits until the call shows its decision, or for `DECISION_WAIT_MS`. */
+export const awaitDecision = Effect.fnUntraced(function* (
+  call: ServiceCallDetail,
+  order: Order,
+  shows: (call: ServiceCallDetail) => boolean
+) {
+  const bus = yield* EventBusPort
+  const transaction = yield* Transaction
+  const envelope = {
+    tenantId: call.tenantId,
+    aggregateType: "Submission" as const,
+    aggregateId: call.serviceCallId,
+    version: 1,
+    timestamp: yield* DateTime.now,
+    correlationId: call.correlationId,
+    causationId: null
+  }
+  yield* transaction.run(bus.publish([{ ...envelope, ...order }]))
+  const changed = yield* getServiceCall(call).pipe(
+    Effect.repeat({ until: shows, schedule: Schedule.spaced(DECISION_POLL_MS) }),
+    Effect.timeoutOption(DECISION_WAIT_MS)
+  )
+  return Option.match(changed, {
+    onNone: (): Decision => ({ isDecided: false, call }),
+    onSome: (changed): Decision => ({ isDecided: true, call: changed })
+  })
+})

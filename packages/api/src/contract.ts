@@ -1,0 +1,248 @@
+import { OnUnknown, RedactedRequest } from "@event-service-agent/schemas/http-request"
+import { CorrelationId, ServiceCallId, TenantId } from "@event-service-agent/schemas/ids"
+import { ErrorMeta, ResponseMeta } from "@event-service-agent/schemas/outcome"
+import { Tag, Tags } from "@event-service-agent/schemas/tags"
+import { Timestamp } from "@event-service-agent/schemas/time"
+import { Schema } from "effect"
+import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiMiddleware, HttpApiSchema, OpenApi } from "effect/http-api"
+import { CursorFromString } from "./cursor.ts"
+import { completeDocument } from "./openapi.ts"
+import {
+  anywhere,
+  DeadLetterNotFound,
+  IdempotencyKeyReused,
+  NotCancellable,
+  NotReady,
+  ServiceCallNotFound,
+  UNKNOWN_FIELD,
+  whenWriting,
+  withBody
+} from "./problem.ts"
+import { IDEMPOTENCY_KEY_DOCS, SubmissionBody } from "./submission-body.ts"
+
+export const PAGE_DEFAULT = 20
+export const PAGE_MAX = 100
+export const REASON_CHARACTERS_MAX = 200
+
+export const Status = Schema.Literals(["Submitted", "Scheduled", "Running", "Succeeded", "Failed", "Cancelled"])
+
+const Links = Schema.Struct({ self: Schema.String, cancel: Schema.String, tags: Schema.String })
+
+/** Where a call is and what it is doing. */
+export const CallReference = Schema.Struct({ serviceCallId: ServiceCallId, status: Status, links: Links }).annotate({
+  identifier: "CallReference"
+})
+
+export const CallSummary = Schema.Struct({
+  tenantId: TenantId,
+  serviceCallId: ServiceCallId,
+  name: Schema.String,
+  status: Status,
+  request: RedactedRequest,
+  tags: Tags,
+  acceptedAt: Timestamp,
+  dueAt: Timestamp,
+  finishedAt: Schema.NullOr(Timestamp),
+  latenessMs: Schema.NullOr(Schema.Int).annotate({
+    description: "From the later of dueAt and acceptedAt to the last instant before the send; null if unsent"
+  }),
+  correlationId: CorrelationId
+}).annotate({ identifier: "CallSummary" })
+
+export const CallDetail = Schema.Struct({
+  ...CallSummary.fields,
+  timeoutMs: Schema.Int,
+  onUnknown: OnUnknown,
+  history: Schema.Array(Schema.Struct({ status: Status, at: Timestamp })),
+  attempt: Schema.NullOr(Schema.Struct({ number: Schema.Int, startedAt: Timestamp })),
+  outcome: Schema.NullOr(
+    Schema.Union([
+      Schema.Struct({ type: Schema.Literal("Succeeded"), response: ResponseMeta }),
+      Schema.Struct({ type: Schema.Literal("Failed"), error: ErrorMeta }),
+      Schema.Struct({ type: Schema.Literal("Cancelled"), reason: Schema.NullOr(Schema.String) })
+    ])
+  ),
+  problems: Schema.Array(
+    Schema.Struct({
+      consumer: Schema.String,
+      seq: Schema.Int,
+      messageType: Schema.String,
+      attempts: Schema.Int,
+      error: Schema.String,
+      diedAt: Timestamp
+    })
+  ).annotate({ description: "Messages of this call that a module could not handle; they hold up what comes after" }),
+  links: Links
+}).annotate({ identifier: "CallDetail" })
+
+const DeadLetter = Schema.Struct({
+  consumer: Schema.Literals(["orchestration", "timer", "execution"]),
+  seq: Schema.Int,
+  tenantId: TenantId,
+  serviceCallId: ServiceCallId,
+  messageType: Schema.String,
+  attempts: Schema.Int,
+  error: Schema.String,
+  diedAt: Timestamp
+}).annotate({ identifier: "DeadLetter" })
+
+export const CancelBody = Schema.Struct({
+  reason: Schema.optionalKey(
+    Schema.NullOr(Schema.String.check(Schema.isMaxLength(REASON_CHARACTERS_MAX))).annotate({
+      description: "Why, for people. The body may be left out"
+    })
+  )
+})
+export const TagsBody = Schema.Struct({ tags: Tags })
+
+/** A whole number from the address. */
+const intFromString = (minimum: number, maximum: number) => {
+  const message = `Expected a whole number from ${minimum} to ${maximum}`
+  return Schema.FiniteFromString.check(Schema.isInt({ message }), Schema.isBetween({ minimum, maximum }, { message }))
+}
+const limit = Schema.optionalKey(intFromString(1, PAGE_MAX))
+/** Refuses every query parameter. */
+const noQuery = Schema.Record(Schema.String, Schema.Never.annotate({ message: UNKNOWN_FIELD }))
+
+const tenant = { tenantId: TenantId }
+const call = { ...tenant, serviceCallId: ServiceCallId }
+const letter = { consumer: DeadLetter.fields.consumer, seq: intFromString(1, Number.MAX_SAFE_INTEGER) }
+
+/** Turns what does not decode in path, query and headers into an `InvalidRequest`. */
+export class RequestSchemaErrors extends HttpApiMiddleware.Service<RequestSchemaErrors>()(
+  "@event-service-agent/api/RequestSchemaErrors",
+  { error: anywhere }
+) {}
+
+const calls = "/api/tenants/:tenantId/service-calls"
+
+const ServiceCalls = HttpApiGroup.make("serviceCalls")
+  .add(
+    HttpApiEndpoint.post("submit", calls, {
+      params: tenant,
+      query: noQuery,
+      headers: { "idempotency-key": Schema.optionalKey(Schema.String.annotate({ description: IDEMPOTENCY_KEY_DOCS })) },
+      payload: SubmissionBody,
+      success: [
+        HttpApiSchema.WithHeaders(CallReference.pipe(HttpApiSchema.status(202)), { location: Schema.String }),
+        HttpApiSchema.WithHeaders(CallReference.pipe(HttpApiSchema.status(200)), {
+          location: Schema.String,
+          "idempotency-replayed": Schema.Literal("true")
+        })
+      ],
+      error: [IdempotencyKeyReused, ...withBody, ...whenWriting]
+    }).annotateMerge(
+      OpenApi.annotations({
+        summary: "Submit a call",
+        description:
+          "202 once the call is stored durably. The same idempotency key and content again: 200, the same id."
+      })
+    ),
+    HttpApiEndpoint.get("list", calls, {
+      params: tenant,
+      query: {
+        status: Schema.optionalKey(Schema.Array(Status)),
+        tag: Schema.optionalKey(Schema.Array(Tag)),
+        from: Schema.optionalKey(Timestamp),
+        to: Schema.optionalKey(Timestamp),
+        q: Schema.optionalKey(Schema.String),
+        limit,
+        cursor: Schema.optionalKey(CursorFromString)
+      },
+      success: HttpApiSchema.WithHeaders(
+        Schema.Struct({ items: Schema.Array(CallSummary), next: Schema.NullOr(CursorFromString) }),
+        { link: Schema.optionalKey(Schema.String) }
+      )
+    }).annotateMerge(
+      OpenApi.annotations({
+        summary: "List calls, newest accepted first",
+        description:
+          "status may repeat: any of them. tag may repeat: all of them. from (inclusive) and to (exclusive) are about " +
+          "dueAt. q is looked for in name and URL. The next page is in the Link header, rel=next."
+      })
+    ),
+    HttpApiEndpoint.get("detail", `${calls}/:serviceCallId`, {
+      params: call,
+      query: noQuery,
+      success: CallDetail,
+      error: ServiceCallNotFound
+    }).annotateMerge(OpenApi.annotations({ summary: "Everything about one call" })),
+    HttpApiEndpoint.post("cancel", `${calls}/:serviceCallId/cancel`, {
+      params: call,
+      query: noQuery,
+      payload: CancelBody,
+      success: [CallDetail, CallReference.pipe(HttpApiSchema.status(202))],
+      error: [ServiceCallNotFound, NotCancellable, ...withBody, ...whenWriting]
+    }).annotateMerge(
+      OpenApi.annotations({
+        summary: "Cancel a call that has not started",
+        description: "Waits up to 2 seconds for the decision; 202 when there is none yet."
+      })
+    ),
+    HttpApiEndpoint.put("setTags", `${calls}/:serviceCallId/tags`, {
+      params: call,
+      query: noQuery,
+      payload: TagsBody,
+      success: [CallDetail, CallReference.pipe(HttpApiSchema.status(202))],
+      error: [ServiceCallNotFound, ...withBody, ...whenWriting]
+    }).annotateMerge(
+      OpenApi.annotations({
+        summary: "Replace the tags of a call",
+        description: "Waits up to 2 seconds for the decision; 202 when there is none yet."
+      })
+    )
+  )
+  .annotateMerge(OpenApi.annotations({ title: "Service calls" }))
+
+const Admin = HttpApiGroup.make("admin")
+  .add(
+    HttpApiEndpoint.get("deadLetters", "/api/admin/dead-letters", {
+      query: { limit },
+      success: Schema.Struct({ items: Schema.Array(DeadLetter) })
+    }).annotateMerge(OpenApi.annotations({ summary: "Messages that a module could not handle, oldest first" })),
+    HttpApiEndpoint.post("replay", "/api/admin/dead-letters/:consumer/:seq/replay", {
+      params: letter,
+      query: noQuery,
+      success: HttpApiSchema.NoContent,
+      error: [DeadLetterNotFound, ...whenWriting]
+    }).annotateMerge(OpenApi.annotations({ summary: "Try a message again" })),
+    HttpApiEndpoint.delete("discard", "/api/admin/dead-letters/:consumer/:seq", {
+      params: letter,
+      query: noQuery,
+      success: HttpApiSchema.NoContent,
+      error: [DeadLetterNotFound, ...whenWriting]
+    }).annotateMerge(OpenApi.annotations({ summary: "Give a message up; later ones of its call go on" }))
+  )
+  .annotateMerge(OpenApi.annotations({ title: "Administration" }))
+
+const Health = HttpApiGroup.make("health")
+  .add(
+    HttpApiEndpoint.get("live", "/health/live", {
+      query: noQuery,
+      success: Schema.Struct({ status: Schema.Literal("ok") })
+    }).annotateMerge(OpenApi.annotations({ summary: "The process answers" })),
+    HttpApiEndpoint.get("ready", "/health/ready", {
+      query: noQuery,
+      success: Schema.Struct({ status: Schema.Literal("ok"), checks: NotReady.fields.checks }),
+      error: NotReady
+    }).annotateMerge(OpenApi.annotations({ summary: "The agent can do its work" }))
+  )
+  .annotateMerge(OpenApi.annotations({ title: "Health" }))
+
+/** The HTTP surface, for the server, the page and the command line. */
+export const Api = HttpApi.make("event-service-agent")
+  .add(ServiceCalls, Admin, Health)
+  .middleware(RequestSchemaErrors)
+  .annotate(HttpApi.ParamsParseOptions, { errors: "all" })
+  .annotate(HttpApi.QueryParseOptions, { errors: "all", onExcessProperty: "error" })
+  .annotateMerge(
+    OpenApi.annotations({
+      title: "Event Service Agent",
+      version: "0.1.0",
+      description:
+        "Submit HTTP calls now or for later, and see what became of them. Every failure is a problem document " +
+        "(RFC 9457); an address that is not listed here answers 404, urn:event-service-agent:problem:route-not-found.",
+      // The annotation is typed for any document; what it gets is always the one made here.
+      transform: (spec) => completeDocument(spec as OpenApi.OpenAPISpec)
+    })
+  )

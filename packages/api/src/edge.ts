@@ -1,0 +1,143 @@
+import { CorrelationId } from "@event-service-agent/schemas/ids"
+import { Cause, Clock, Context, Effect } from "effect"
+import { SecureRandom } from "effect/crypto"
+import {
+  FindMyWay,
+  HttpBody,
+  HttpRouter,
+  HttpServerError,
+  HttpServerRequest,
+  HttpServerRespondable,
+  HttpServerResponse,
+  ProblemDetails
+} from "effect/http"
+import { HttpApi } from "effect/http-api"
+import { Api } from "./contract.ts"
+import { ForeignOrigin, InternalError, MethodNotAllowed, RouteNotFound, UnexpectedHost } from "./problem.ts"
+
+/** The id that joins what follows from the request. */
+export class RequestCorrelation extends Context.Service<RequestCorrelation, CorrelationId>()(
+  "@event-service-agent/api/RequestCorrelation"
+) {}
+
+export interface EdgeOptions {
+  /** Host names, beside those of loopback, under which people reach the server. In lower case, without port. */
+  readonly hosts: ReadonlyArray<string>
+}
+
+const LOOPBACK_HOSTS = ["localhost", "127.0.0.1", "[::1]"]
+const HOST = /^(\[[0-9a-f:.]+\]|[^:,[\]]+)(?::\d+)?$/
+const READING = new Set(["GET", "HEAD", "OPTIONS"])
+// Routes beside the contract
+export const OPENAPI_PATH = "/openapi.json"
+export const DOCS_PATH = "/docs"
+const RETRY_AFTER_SECONDS = 1
+
+/** What every request passes first and every answer last: it guards the door, and makes a problem of every failure. */
+export const layerEdge = (options: EdgeOptions) =>
+  HttpRouter.middleware<{ provides: RequestCorrelation }>()(
+    Effect.gen(function* () {
+      const random = yield* SecureRandom.SecureRandom
+      const hosts = new Set([...LOOPBACK_HOSTS, ...options.hosts])
+      const methodsAt = makeMethodTable()
+
+      return (app) =>
+        Effect.gen(function* () {
+          const request = yield* HttpServerRequest.HttpServerRequest
+          const correlationId = CorrelationId.make(yield* random.uuidV7())
+          const startedAt = yield* Clock.currentTimeMillis
+          const refusal = refuse(request, hosts)
+          const response =
+            refusal === undefined
+              ? yield* app.pipe(
+                  Effect.provideService(RequestCorrelation, correlationId),
+                  Effect.catchCause((cause) =>
+                    explain(cause, request, methodsAt).pipe(Effect.annotateLogs({ correlationId }))
+                  )
+                )
+              : yield* HttpServerRespondable.toResponse(refusal)
+          const status = response.status
+          const tookMs = (yield* Clock.currentTimeMillis) - startedAt
+          yield* Effect.logDebug("request", {
+            method: request.method,
+            path: pathOf(request),
+            status,
+            tookMs,
+            correlationId
+          })
+          return stamp(response, correlationId)
+        })
+    }),
+    { global: true }
+  )
+
+const refuse = (request: HttpServerRequest.HttpServerRequest, hosts: ReadonlySet<string>) => {
+  const { host = "", origin } = request.headers
+  const name = HOST.exec(host.toLowerCase())?.[1]
+  if (name === undefined || !hosts.has(name)) {
+    return new UnexpectedHost({ detail: "The Host header names none of this server's names" })
+  }
+  if (origin === undefined || READING.has(request.method)) return undefined
+  if (origin === `http://${host}` || origin === `https://${host}`) return undefined
+  return new ForeignOrigin({ detail: "The Origin header names another site than the Host header" })
+}
+
+/** What the failure is to the client. Only what nobody foresaw is logged. */
+const explain = Effect.fnUntraced(function* <E>(
+  cause: Cause.Cause<E>,
+  request: HttpServerRequest.HttpServerRequest,
+  methodsAt: (url: string) => ReadonlyArray<string>
+) {
+  if (Cause.hasInterruptsOnly(cause)) return yield* Effect.failCause(cause)
+  const failure = Cause.squash(cause)
+  if (!HttpServerError.isHttpServerError(failure) || failure.reason._tag !== "RouteNotFound") {
+    yield* Effect.logError("a request failed unexpectedly", cause)
+    const detail = "Nobody foresaw this. The log has more under the correlation id"
+    return yield* HttpServerRespondable.toResponse(new InternalError({ detail }))
+  }
+  const methods = methodsAt(request.url)
+  if (methods.length === 0) {
+    return yield* HttpServerRespondable.toResponse(new RouteNotFound({ detail: "The addresses are listed at /docs" }))
+  }
+  const allow = methods.join(", ")
+  const response = yield* HttpServerRespondable.toResponse(new MethodNotAllowed({ detail: `Use ${allow}` }))
+  return HttpServerResponse.setHeader(response, "allow", allow)
+})
+
+/** The router tells an unknown method and an unknown path alike; this tells them apart. */
+const makeMethodTable = () => {
+  const table = FindMyWay.make<true>()
+  const methods = new Set<string>()
+  HttpApi.reflect(Api, {
+    onGroup: () => {},
+    onEndpoint: ({ endpoint }) => {
+      table.on(endpoint.method, `/${endpoint.path.slice(1)}`, true)
+      methods.add(endpoint.method)
+    }
+  })
+  for (const path of [OPENAPI_PATH, DOCS_PATH] as const) table.on("GET", path, true)
+  return (url: string): ReadonlyArray<string> =>
+    [...methods]
+      .filter((method) => table.find(method, url) !== undefined)
+      .flatMap((method) => (method === "GET" ? ["GET", "HEAD"] : [method]))
+}
+
+/** Writes the correlation id into the answer, and into the problem if it is one. */
+const stamp = (response: HttpServerResponse.HttpServerResponse, correlationId: CorrelationId) => {
+  const { body, status } = response
+  const isProblem = body._tag === "Uint8Array" && body.contentType === ProblemDetails.contentType
+  const answer = isProblem
+    ? HttpServerResponse.setBody(
+        response,
+        HttpBody.jsonUnsafe({ ...decodeProblem(body.body), correlationId }, ProblemDetails.contentType)
+      )
+    : response
+  return HttpServerResponse.setHeaders(answer, {
+    "x-correlation-id": correlationId,
+    ...(status === 503 ? { "retry-after": String(RETRY_AFTER_SECONDS) } : {})
+  })
+}
+
+const decodeProblem = (bytes: Uint8Array): object => JSON.parse(new TextDecoder().decode(bytes))
+
+const pathOf = (request: HttpServerRequest.HttpServerRequest): string => request.url.split("?")[0] ?? ""

@@ -1,0 +1,183 @@
+import type { ServiceCallDetail, Status } from "@event-service-agent/orchestration/ports/service-call-reader"
+import { EventBusPort } from "@event-service-agent/platform/event-bus"
+import { type DeadLetter, Outbox } from "@event-service-agent/platform/outbox"
+import { StorageError } from "@event-service-agent/platform/transaction"
+import type { Consumer } from "@event-service-agent/schemas/envelope"
+import type { ServiceCallKey } from "@event-service-agent/schemas/ids"
+import { fromMillis } from "@event-service-agent/schemas/time"
+import { Effect, Schema } from "effect"
+import { type HttpServerRequest, HttpServerResponse } from "effect/http"
+import { HttpApiBuilder, HttpApiSchema } from "effect/http-api"
+import { acceptSubmission } from "./acceptance.ts"
+import type { Decision } from "./await-decision.ts"
+import { cancelServiceCall } from "./cancel-service-call.ts"
+import { Api, CancelBody, PAGE_DEFAULT, PAGE_MAX, TagsBody } from "./contract.ts"
+import { encodeCursor } from "./cursor.ts"
+import { RequestCorrelation } from "./edge.ts"
+import { DeadLetterNotFound, NotReady, StorageUnavailable } from "./problem.ts"
+import { fieldErrors, invalid, readJson } from "./read-json.ts"
+import { getServiceCall, listServiceCalls, statusOf } from "./read-service-calls.ts"
+import { setServiceCallTags } from "./set-service-call-tags.ts"
+
+/** Answers that the storage does not work. All routes may be asked again. */
+const orUnavailable = <A, E, R>(self: Effect.Effect<A, E | StorageError, R>) =>
+  Effect.catchIf(
+    self,
+    (error): error is StorageError => error instanceof StorageError,
+    (error) =>
+      Effect.logWarning("the storage refused a request", error.message).pipe(
+        Effect.andThen(new StorageUnavailable({ detail: "Try again in a moment" }))
+      )
+  )
+
+export const layerServiceCalls = HttpApiBuilder.group(Api, "serviceCalls", (handlers) =>
+  handlers
+    // The hottest route writes its own answer: the contract's encoder would cost it a quarter of its time.
+    .handleRaw(
+      "submit",
+      Effect.fnUntraced(function* ({ params, headers, request }) {
+        const correlationId = yield* RequestCorrelation
+        const sent = { body: yield* readJson(request), headerKey: headers["idempotency-key"] }
+        const { submission, isReplay } = yield* acceptSubmission(params.tenantId, sent, correlationId)
+        const reference = referenceTo(submission, isReplay ? yield* statusOf(submission) : "Submitted")
+        return HttpServerResponse.jsonUnsafe(reference, {
+          status: isReplay ? 200 : 202,
+          headers: { location: reference.links.self, ...(isReplay ? { "idempotency-replayed": "true" } : {}) }
+        })
+      }, orUnavailable)
+    )
+    .handle(
+      "list",
+      Effect.fnUntraced(function* ({ params, query, request }) {
+        const { status = [], tag = [], limit = PAGE_DEFAULT, cursor, q, from, to } = query
+        const filter = {
+          statuses: status,
+          tags: tag,
+          ...(from === undefined ? {} : { from }),
+          ...(to === undefined ? {} : { to }),
+          ...(q === undefined ? {} : { text: q })
+        }
+        const page = { limit, ...(cursor === undefined ? {} : { after: cursor }) }
+        const { items, next } = yield* listServiceCalls(params.tenantId, filter, page)
+        return HttpApiSchema.withHeaders({
+          body: { items, next },
+          headers: next === null ? {} : { link: linkToNext(request, encodeCursor(next)) }
+        })
+      }, orUnavailable)
+    )
+    .handle(
+      "detail",
+      Effect.fnUntraced(function* ({ params }) {
+        return yield* withProblems(yield* getServiceCall(params))
+      }, orUnavailable)
+    )
+    .handleRaw(
+      "cancel",
+      Effect.fnUntraced(function* ({ params, request }) {
+        const { reason = null } = yield* decodeCancel(yield* readJson(request, { whenEmpty: {} }))
+        return yield* answer(yield* cancelServiceCall(params, reason))
+      }, orUnavailable)
+    )
+    .handleRaw(
+      "setTags",
+      Effect.fnUntraced(function* ({ params, request }) {
+        const { tags } = yield* decodeTags(yield* readJson(request))
+        return yield* answer(yield* setServiceCallTags(params, tags))
+      }, orUnavailable)
+    )
+)
+
+export const layerAdmin = HttpApiBuilder.group(Api, "admin", (handlers) =>
+  handlers.handleAll({
+    deadLetters: Effect.fnUntraced(function* ({ query }) {
+      const outbox = yield* Outbox
+      const letters = yield* outbox.deadLetters(query.limit ?? PAGE_MAX)
+      return { items: letters.map((letter) => ({ ...letter.key, ...problemOf(letter) })) }
+    }, orUnavailable),
+    replay: Effect.fnUntraced(function* ({ params }) {
+      const bus = yield* EventBusPort
+      yield* onLetter(params, bus.replay)
+    }, orUnavailable),
+    discard: Effect.fnUntraced(function* ({ params }) {
+      const bus = yield* EventBusPort
+      yield* onLetter(params, bus.discard)
+    }, orUnavailable)
+  })
+)
+
+export const layerHealth = HttpApiBuilder.group(Api, "health", (handlers) =>
+  handlers.handleAll({
+    live: () => Effect.succeed({ status: "ok" as const }),
+    ready: Effect.fnUntraced(
+      function* () {
+        const outbox = yield* Outbox
+        yield* outbox.deadLetters(1)
+        return { status: "ok" as const, checks: { storage: "ok" as const } }
+      },
+      Effect.catchTag("StorageError", (error) =>
+        Effect.logWarning("not ready: the storage refused to read", error.message).pipe(
+          Effect.andThen(new NotReady({ detail: "The storage cannot be read", checks: { storage: "failed" } }))
+        )
+      )
+    )
+  })
+)
+
+const decode = <A>(schema: Schema.Decoder<A>) => {
+  const decodeUnknown = Schema.decodeUnknownEffect(schema, { errors: "all", onExcessProperty: "error" })
+  return (body: unknown) => Effect.mapError(decodeUnknown(body), (error) => invalid(fieldErrors("body", error)))
+}
+const decodeCancel = decode(CancelBody)
+const decodeTags = decode(TagsBody)
+
+const pathTo = (key: ServiceCallKey): string => `/api/tenants/${key.tenantId}/service-calls/${key.serviceCallId}`
+
+const linksOf = (key: ServiceCallKey) => {
+  const self = pathTo(key)
+  return { self, cancel: `${self}/cancel`, tags: `${self}/tags` }
+}
+
+const referenceTo = (key: ServiceCallKey, status: Status) => ({
+  serviceCallId: key.serviceCallId,
+  status,
+  links: linksOf(key)
+})
+
+const withProblems = Effect.fnUntraced(function* (call: ServiceCallDetail) {
+  const outbox = yield* Outbox
+  const letters = yield* outbox.deadLettersOf(call)
+  return { ...call, problems: letters.map(problemOf), links: linksOf(call) }
+})
+
+const problemOf = ({ consumer, seq, type, attempts, error, diedAt }: DeadLetter) => ({
+  consumer,
+  seq,
+  messageType: type,
+  attempts,
+  error,
+  diedAt: fromMillis(diedAt)
+})
+
+/** The call as it is now when the change is decided, otherwise where to look. */
+const answer = ({ isDecided, call }: Decision) =>
+  isDecided
+    ? withProblems(call)
+    : Effect.succeed(HttpServerResponse.jsonUnsafe(referenceTo(call, call.status), { status: 202 }))
+
+/** The address of the same list, further on. */
+const linkToNext = (request: HttpServerRequest.HttpServerRequest, cursor: string): string => {
+  const url = new URL(`http://localhost${request.url}`)
+  url.searchParams.set("cursor", cursor)
+  return `<${url.pathname}${url.search}>; rel="next"`
+}
+
+const onLetter = Effect.fnUntraced(function* (
+  { consumer, seq }: { readonly consumer: Consumer; readonly seq: number },
+  change: (consumer: Consumer, seq: number, key: ServiceCallKey) => Effect.Effect<boolean, StorageError>
+) {
+  const outbox = yield* Outbox
+  const letters = yield* outbox.deadLetters(Number.MAX_SAFE_INTEGER)
+  const letter = letters.find((one) => one.consumer === consumer && one.seq === seq)
+  const isChanged = letter !== undefined && (yield* change(consumer, seq, letter.key))
+  if (!isChanged) return yield* new DeadLetterNotFound()
+})

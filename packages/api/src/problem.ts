@@ -1,0 +1,118 @@
+import { CorrelationId } from "@event-service-agent/schemas/ids"
+import { Schema } from "effect"
+import { HttpApiError } from "effect/http-api"
+
+/** One wrong field of a request. */
+export const FieldError = Schema.Struct({
+  in: Schema.Literals(["body", "query", "path", "header"]),
+  pointer: Schema.String.annotate({
+    description: "JSON pointer to the field, as a URI fragment",
+    examples: ["#/requestSpec/url"]
+  }),
+  detail: Schema.String.annotate({ description: "What is wrong with it and what is expected" })
+}).annotate({ identifier: "FieldError" })
+export type FieldError = typeof FieldError.Type
+
+export const UNKNOWN_FIELD = "This is unknown here: leave it out"
+
+const urn = <const Name extends string>(name: Name) => `urn:event-service-agent:problem:${name}` as const
+
+/** The edge writes it into every problem on its way out. */
+const correlationId = Schema.optionalKey(CorrelationId)
+
+export class MalformedJson extends HttpApiError.Problem<MalformedJson>()(
+  "MalformedJson",
+  { type: urn("malformed-json"), status: 400, title: "The body is not JSON" },
+  { correlationId }
+) {}
+
+export class ForeignOrigin extends HttpApiError.Problem<ForeignOrigin>()(
+  "ForeignOrigin",
+  { type: urn("foreign-origin"), status: 403, title: "Pages of other sites may not write here" },
+  { correlationId }
+) {}
+
+export class RouteNotFound extends HttpApiError.Problem<RouteNotFound>()(
+  "RouteNotFound",
+  { type: urn("route-not-found"), status: 404, title: "There is nothing at this address" },
+  { correlationId }
+) {}
+
+export class ServiceCallNotFound extends HttpApiError.Problem<ServiceCallNotFound>()(
+  "ServiceCallNotFound",
+  { type: urn("service-call-not-found"), status: 404, title: "This tenant has no such service call" },
+  { correlationId }
+) {}
+
+export class DeadLetterNotFound extends HttpApiError.Problem<DeadLetterNotFound>()(
+  "DeadLetterNotFound",
+  { type: urn("dead-letter-not-found"), status: 404, title: "There is no such dead letter" },
+  { correlationId }
+) {}
+
+export class MethodNotAllowed extends HttpApiError.Problem<MethodNotAllowed>()(
+  "MethodNotAllowed",
+  { type: urn("method-not-allowed"), status: 405, title: "This address does not know the method" },
+  { correlationId }
+) {}
+
+export class IdempotencyKeyReused extends HttpApiError.Problem<IdempotencyKeyReused>()(
+  "IdempotencyKeyReused",
+  { type: urn("idempotency-key-reused"), status: 409, title: "The idempotency key was used with other content" },
+  { correlationId, serviceCallId: Schema.String }
+) {}
+
+export class NotCancellable extends HttpApiError.Problem<NotCancellable>()(
+  "NotCancellable",
+  { type: urn("not-cancellable"), status: 409, title: "The call can no longer be cancelled" },
+  { correlationId, serviceCallStatus: Schema.String }
+) {}
+
+export class ContentTooLarge extends HttpApiError.Problem<ContentTooLarge>()(
+  "ContentTooLarge",
+  { type: urn("content-too-large"), status: 413, title: "The body is too large" },
+  { correlationId }
+) {}
+
+export class NotJson extends HttpApiError.Problem<NotJson>()(
+  "NotJson",
+  { type: urn("not-json"), status: 415, title: "The body has to be application/json" },
+  { correlationId }
+) {}
+
+export class UnexpectedHost extends HttpApiError.Problem<UnexpectedHost>()(
+  "UnexpectedHost",
+  { type: urn("unexpected-host"), status: 421, title: "This server does not answer for that host" },
+  { correlationId }
+) {}
+
+export class InvalidRequest extends HttpApiError.Problem<InvalidRequest>()(
+  "InvalidRequest",
+  { type: urn("invalid-request"), status: 422, title: "The request is not valid" },
+  { correlationId, errors: Schema.Array(FieldError) }
+) {}
+
+export class InternalError extends HttpApiError.Problem<InternalError>()(
+  "InternalError",
+  { type: urn("internal-error"), status: 500, title: "The agent made a mistake" },
+  { correlationId }
+) {}
+
+export class StorageUnavailable extends HttpApiError.Problem<StorageUnavailable>()(
+  "StorageUnavailable",
+  { type: urn("storage-unavailable"), status: 503, title: "The storage does not work at the moment" },
+  { correlationId }
+) {}
+
+export class NotReady extends HttpApiError.Problem<NotReady>()(
+  "NotReady",
+  { type: urn("not-ready"), status: 503, title: "The agent is not ready" },
+  { correlationId, checks: Schema.Record(Schema.String, Schema.Literals(["ok", "failed"])) }
+) {}
+
+/** What any route may answer. */
+export const anywhere = [InvalidRequest, MethodNotAllowed, UnexpectedHost, InternalError, StorageUnavailable] as const
+/** What any route that changes something may answer besides. */
+export const whenWriting = [ForeignOrigin] as const
+/** What any route that reads a body may answer besides. */
+export const withBody = [MalformedJson, ContentTooLarge, NotJson] as const

@@ -1,0 +1,105 @@
+import {
+  type ServiceCallDetail,
+  type ServiceCallFilter,
+  ServiceCallReader,
+  type ServiceCallSummary
+} from "@event-service-agent/orchestration/ports/service-call-reader"
+import { Outbox } from "@event-service-agent/platform/outbox"
+import type { ServiceCallId, ServiceCallKey, TenantId } from "@event-service-agent/schemas/ids"
+import { toMillis } from "@event-service-agent/schemas/time"
+import { Effect, Option } from "effect"
+import type { Cursor } from "./cursor.ts"
+import { byNewest, type Submission, SubmissionStore } from "./ports/submission-store.ts"
+import { ServiceCallNotFound } from "./problem.ts"
+
+/** The call as it is now. What was accepted and not yet processed is Submitted. */
+export const getServiceCall = Effect.fn("Api.getServiceCall")(function* (key: ServiceCallKey) {
+  const reader = yield* ServiceCallReader
+  const known = yield* reader.get(key)
+  if (Option.isSome(known)) return known.value
+  const store = yield* SubmissionStore
+  const submission = yield* store.get(key)
+  if (Option.isSome(submission)) return submitted(submission.value)
+  return yield* new ServiceCallNotFound()
+})
+
+/** The status of the call that became of a submission. */
+export const statusOf = Effect.fnUntraced(function* (submission: ServiceCallKey) {
+  const reader = yield* ServiceCallReader
+  return Option.match(yield* reader.get(submission), {
+    onNone: () => "Submitted" as const,
+    onSome: (call) => call.status
+  })
+})
+
+/** One page of a tenant's calls, newest accepted first, and where the next page starts. */
+export const listServiceCalls = Effect.fn("Api.listServiceCalls")(function* (
+  tenantId: TenantId,
+  filter: ServiceCallFilter,
+  page: { readonly after?: Cursor; readonly limit: number }
+) {
+  const outbox = yield* Outbox
+  // Before the calls are read: one that is processed in between is in both, never in neither.
+  const unprocessed = yield* outbox.unhandled("SubmitServiceCall", tenantId)
+  const reader = yield* ServiceCallReader
+  const enough = { ...page, limit: page.limit + 1 }
+  const known = yield* reader.list(tenantId, filter, enough)
+  const pending = yield* listPending(tenantId, unprocessed, filter, enough)
+  const found = mergeNewest(known, pending)
+  const items = found.slice(0, page.limit)
+  const last = items.at(-1)
+  return { items, next: found.length > items.length && last !== undefined ? cursorOf(last) : null }
+})
+
+/** Newest first; of a call that is in both, what orchestration knows. */
+export const mergeNewest = (
+  known: ReadonlyArray<ServiceCallSummary>,
+  pending: ReadonlyArray<ServiceCallSummary>
+): ReadonlyArray<ServiceCallSummary> => {
+  const ids = new Set(known.map((call) => call.serviceCallId))
+  return [...known, ...pending.filter((call) => !ids.has(call.serviceCallId))].sort(byNewest)
+}
+
+const listPending = Effect.fnUntraced(function* (
+  tenantId: TenantId,
+  ids: ReadonlySet<ServiceCallId>,
+  filter: ServiceCallFilter,
+  { after, limit }: { readonly after?: Cursor; readonly limit: number }
+) {
+  if (ids.size === 0) return []
+  const store = yield* SubmissionStore
+  const { statuses, tags, ...others } = filter
+  const isFiltered = statuses.length + tags.length + Object.keys(others).length > 0
+  const newest = yield* store.newestOf(tenantId, ids, { after, limit: isFiltered ? ids.size : limit })
+  return newest
+    .map(submitted)
+    .filter((call) => matches(filter, call))
+    .slice(0, limit)
+})
+
+const cursorOf = ({ acceptedAt, serviceCallId }: Cursor): Cursor => ({ acceptedAt, serviceCallId })
+
+/** A submission in the shape of a call. */
+export const submitted = ({ fingerprint: _, ...submission }: Submission): ServiceCallDetail => ({
+  ...submission,
+  status: "Submitted",
+  finishedAt: null,
+  latenessMs: null,
+  history: [{ status: "Submitted", at: submission.acceptedAt }],
+  attempt: null,
+  outcome: null
+})
+
+/** Whether the filter lets the call through, as orchestration's reader would. */
+export const matches = (filter: ServiceCallFilter, call: ServiceCallSummary): boolean => {
+  const { statuses, tags, from, to, text } = filter
+  const dueAt = toMillis(call.dueAt)
+  const sought = text?.toLowerCase() ?? ""
+  return (
+    (statuses.length === 0 || statuses.includes(call.status)) &&
+    tags.every((tag) => call.tags.includes(tag)) &&
+    (from === undefined || dueAt >= toMillis(from)) &&
+    (to === undefined || dueAt < toMillis(to)) &&
+    (call.name.toLowerCase().includes(sought) || call.request.url.toLowerCase().includes(sought))
+  )
+}
