@@ -130,7 +130,10 @@ const portOf = (url: URL) => Number(url.port || (url.protocol === "https:" ? 443
 
 /** The address that the URL names directly. `URL` has turned every notation of IPv4 into the dotted one. */
 const literalOf = (url: URL): NetAddress.IpAddress | undefined =>
-  Result.getOrUndefined(NetAddress.ipFromString(url.hostname.replace(/^\[(.*)\]$/, "$1")))
+  // Asked first, because a refusal costs ten times as much as this look.
+  /^[\d.]+$|^\[/.test(url.hostname)
+    ? Result.getOrUndefined(NetAddress.ipFromString(url.hostname.replace(/^\[(.*)\]$/, "$1")))
+    : undefined
 
 const parseEntry = (entry: string, position: number): Result.Result<Opened, string> => {
   const wrong = (problem: string) => Result.fail(`Entry ${position} ${problem}`)

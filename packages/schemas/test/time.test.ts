@@ -36,15 +36,19 @@ describe("time", () => {
 
   it("agrees with the calendar on which days exist", () => {
     fc.assert(
-      fc.property(fc.nat(9_999), fc.integer({ min: 0, max: 13 }), fc.integer({ min: 0, max: 32 }), (year, month, day) => {
-        const pad = (value: number, size: number) => String(value).padStart(size, "0")
-        const date = new Date(0)
-        date.setUTCFullYear(year, month - 1, day)
-        const exists =
-          date.getUTCFullYear() === year && date.getUTCMonth() === month - 1 && date.getUTCDate() === day
-        const text = `${pad(year, 4)}-${pad(month, 2)}-${pad(day, 2)}T12:00:00Z`
-        expect(Option.isSome(parseTimestamp(text))).toBe(exists)
-      }),
+      fc.property(
+        fc.nat(9_999),
+        fc.integer({ min: 0, max: 13 }),
+        fc.integer({ min: 0, max: 32 }),
+        (year, month, day) => {
+          const pad = (value: number, size: number) => String(value).padStart(size, "0")
+          const date = new Date(0)
+          date.setUTCFullYear(year, month - 1, day)
+          const exists = date.getUTCFullYear() === year && date.getUTCMonth() === month - 1 && date.getUTCDate() === day
+          const text = `${pad(year, 4)}-${pad(month, 2)}-${pad(day, 2)}T12:00:00Z`
+          expect(Option.isSome(parseTimestamp(text))).toBe(exists)
+        }
+      ),
       { numRuns: 2_000 }
     )
   })

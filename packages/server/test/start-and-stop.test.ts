@@ -1,0 +1,251 @@
+import { Database } from "bun:sqlite"
+import { chmodSync, existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
+import { afterAll, describe, expect, it } from "vitest"
+import { callsOf, countOf, detailOf, json, listAll, type Submission, submit, TERMINAL } from "./client.ts"
+import { countingTarget } from "./counting-target.ts"
+import { removeLeftovers, runToEnd, Service, temporaryFolder } from "./process.ts"
+import { damageOf, rowCounts, stored } from "./stored.ts"
+import { until } from "./until.ts"
+
+const TENANT = "acme"
+const EXIT_CONFIG = 78
+/** The drain of the edge, and some time for what the processor has to do elsewhere. */
+const STOP_MS_MAX = 8_000
+const CLIENTS = 16
+const FAR = "2999-01-01T00:00:00Z"
+
+afterAll(removeLeftovers)
+
+describe("a start that is refused", () => {
+  it("names all wrong settings at once, repeats none of their values, and writes nothing", async () => {
+    using folder = temporaryFolder()
+    const wrong = {
+      HOST: "c4nary host",
+      PORT: "c4nary",
+      ECHO_PORT: "99999",
+      EGRESS_ALLOW: "10.0.0.0/8, c4nary host, 169.254.169.254",
+      LOG_FORMAT: "c4nary",
+      LOG_LEVEL: "c4nary",
+      IN_FLIGHT_MAX: "0",
+      IN_FLIGHT_PER_TENANT_MAX: "-7",
+      NATS_URL: "nats://user:c4nary@broker:4222"
+    }
+    const { exitCode, stdout, stderr } = await runToEnd(folder.path, wrong)
+    expect(exitCode).toBe(EXIT_CONFIG)
+    for (const key of Object.keys(wrong)) expect(stderr).toContain(`\n  ${key} is `)
+    expect(stderr).toContain("Entry 2")
+    expect(stderr).toContain("Entry 3")
+    expect(stderr.trim().split("\n")).toHaveLength(1 + Object.keys(wrong).length)
+    expect(stdout + stderr).not.toMatch(/c4nary|99999|169\.254/)
+    expect(readdirSync(folder.path)).toEqual([])
+  }, 10_000)
+
+  it("says that there is no NATS transport yet", async () => {
+    using folder = temporaryFolder()
+    const { exitCode, stderr } = await runToEnd(folder.path, { NATS_URL: "nats://127.0.0.1:4222" })
+    expect(exitCode).toBe(EXIT_CONFIG)
+    expect(stderr).toContain("NATS_URL is set: this version has no NATS transport yet. Unset it")
+    expect(readdirSync(folder.path)).toEqual([])
+  }, 10_000)
+
+  it("leaves the instance that has the database unharmed", async () => {
+    await using target = countingTarget()
+    await using service = await Service.start({ EGRESS_ALLOW: target.host })
+    const second = await runToEnd(service.folder)
+    expect(second.exitCode).toBe(1)
+    expect(second.stderr).toContain(`cannot use the database ${service.dbPath}: another process is using it`)
+    const { serviceCallId } = await submit(service, TENANT, call(target.url))
+    await ended(service, serviceCallId)
+    expect(target.count).toBe(1)
+  }, 15_000)
+
+  it("leaves the database of another program as it is", async () => {
+    using folder = temporaryFolder()
+    const path = join(folder.path, "service.db")
+    using database = new Database(path)
+    database.run("CREATE TABLE recipes (name TEXT); INSERT INTO recipes VALUES ('soup')")
+    database.close()
+    writeKey(folder.path)
+    await expectRefused(folder.path, "it is a database of another program; choose another DB_PATH")
+  }, 10_000)
+
+  it("leaves a file that is no database as it is", async () => {
+    using folder = temporaryFolder()
+    writeFileSync(join(folder.path, "service.db"), "dear diary, ".repeat(1_000))
+    writeKey(folder.path)
+    await expectRefused(folder.path, "file is not a database")
+  }, 10_000)
+
+  it("leaves a database with a newer schema as it is", async () => {
+    await using service = await Service.start()
+    await service.kill("SIGTERM")
+    const database = new Database(service.dbPath)
+    database.run("PRAGMA user_version = 999")
+    database.close()
+    await expectRefused(service.folder, "its schema is version 999, this program knows 1; start the newer program")
+  }, 10_000)
+
+  it("leaves a damaged database as it is", async () => {
+    await using service = await Service.start()
+    for (const _ of Array(50)) await submit(service, TENANT, { ...call("https://example.com/"), dueAt: FAR })
+    await service.kill("SIGTERM")
+    const bytes = readFileSync(service.dbPath)
+    // The first page holds the schema and stays; what follows is overwritten in part.
+    for (let at = 4_096; at < bytes.byteLength; at += 4_096) bytes.fill(0xff, at, at + 64)
+    writeFileSync(service.dbPath, bytes)
+    await expectRefused(service.folder, /damaged|malformed/)
+  }, 10_000)
+
+  it("asks for the secret key that a database was sealed with", async () => {
+    await using service = await Service.start()
+    const keyFile = join(service.folder, "secret.key")
+    expect(statSync(keyFile).mode & 0o777).toBe(0o600)
+    await service.kill("SIGTERM")
+
+    chmodSync(keyFile, 0o644)
+    await expectRefused(service.folder, "others can read it; run chmod 600 on it")
+    chmodSync(keyFile, 0o600)
+    writeFileSync(keyFile, "c4nary")
+    const { stderr } = await expectRefused(service.folder, "it has to hold 64 hexadecimal digits")
+    expect(stderr).not.toContain("c4nary")
+    rmSync(keyFile)
+    await expectRefused(service.folder, "it is missing, and the requests in")
+    expect(existsSync(keyFile)).toBe(false)
+  }, 15_000)
+
+  it("names the setting of a port that is taken", async () => {
+    await using other = countingTarget()
+    const port = other.host.split(":")[1] ?? ""
+    for (const setting of ["PORT", "ECHO_PORT"]) {
+      using folder = temporaryFolder()
+      const { exitCode, stderr } = await runToEnd(folder.path, { [setting]: port })
+      expect(exitCode).toBe(1)
+      expect(stderr).toMatch(new RegExp(`port ${port} of 127\\.0\\.0\\.1.*choose another ${setting}\\b`, "i"))
+      expect(stderr.trim().split("\n")).toHaveLength(1)
+    }
+  }, 10_000)
+})
+
+describe("a service that is told to stop", () => {
+  it("finishes and records what is under way, however often it is told, and keeps the rest", async () => {
+    const [inFlight, armed] = [30, 10]
+    const held = Promise.withResolvers<void>()
+    await using target = countingTarget(async () => {
+      await held.promise
+      return new Response("ok")
+    })
+    await using service = await Service.start({ EGRESS_ALLOW: target.host })
+    for (const _ of Array(armed)) await submit(service, TENANT, { ...call(target.url), dueAt: FAR })
+    for (const _ of Array(inFlight)) await submit(service, TENANT, call(target.url))
+    await until("all are under way", () => target.count === inFlight)
+
+    service.signal("SIGTERM")
+    service.signal("SIGTERM")
+    const isClosed = () =>
+      service.fetch("/health/live").then(
+        () => false,
+        () => true
+      )
+    await until("it takes no more requests", isClosed)
+    service.signal("SIGINT")
+    held.resolve()
+    const { exitCode, stderr } = await service.ended()
+    expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: "" })
+    expect(damageOf(service.dbPath)).toEqual([])
+    // What became of each request is on disk. The next start lets orchestration catch up with it, if it has to.
+    const recorded = "SELECT count(*) AS calls FROM execution_attempts WHERE outcome LIKE '%Succeeded%'"
+    expect(stored(service.dbPath, recorded)).toEqual([{ calls: inFlight }])
+
+    await service.restart()
+    expect(service.readyLine?.annotations).toMatchObject({ armedTimers: armed, dueCalls: 0 })
+    await until("all have ended", async () => (await countOf(service, TENANT, "Succeeded")) === inFlight)
+    const states = (await listAll(service, TENANT)).map(({ status }) => status).sort()
+    expect(states).toEqual([...Array(armed).fill("Scheduled"), ...Array(inFlight).fill("Succeeded")])
+    expect(target.count).toBe(inFlight)
+  }, 20_000)
+
+  it("under load keeps every call that it acknowledged, and leaves no outcome unknown", async () => {
+    await using target = countingTarget(async () => {
+      await Bun.sleep(20)
+      return new Response("ok")
+    })
+    await using service = await Service.start({ EGRESS_ALLOW: target.host, IN_FLIGHT_MAX: "50" })
+    const acknowledged: Array<string> = []
+    const submitUntilRefused = async (): Promise<void> => {
+      for (;;) {
+        const answer = await service.fetch(callsOf(TENANT), json(call(target.url))).catch(() => undefined)
+        if (answer === undefined) return
+        expect(answer.status).toBe(202)
+        acknowledged.push((await answer.json()).serviceCallId)
+      }
+    }
+    const submitting = Promise.all(Array.from({ length: CLIENTS }, submitUntilRefused))
+    await until("there is load", () => target.count >= 200)
+    const startedAt = performance.now()
+    const { exitCode } = await service.kill("SIGTERM")
+    expect(exitCode).toBe(0)
+    expect(performance.now() - startedAt).toBeLessThan(STOP_MS_MAX)
+    await submitting
+
+    await service.restart()
+    await until("all have ended", async () => (await countOf(service, TENANT, "Succeeded")) === acknowledged.length)
+    const calls = await listAll(service, TENANT)
+    expect(calls.map((one) => one.serviceCallId).sort()).toEqual(acknowledged.sort())
+    expect(target.count).toBe(acknowledged.length)
+    expect(target.byKey.size).toBe(acknowledged.length)
+  }, 40_000)
+})
+
+describe("a service that starts again", () => {
+  it("makes the calls that became due while nothing ran, once, and says how late", async () => {
+    await using target = countingTarget()
+    await using service = await Service.start({ EGRESS_ALLOW: target.host })
+    const dueAt = Date.now() + 300
+    const overdue: Array<string> = []
+    for (const _ of Array(5)) {
+      const soon = { ...call(target.url), dueAt: new Date(dueAt).toISOString() }
+      overdue.push((await submit(service, TENANT, soon)).serviceCallId)
+    }
+    await submit(service, TENANT, { ...call(target.url), dueAt: FAR })
+    await until("all timers are armed", () => rowCounts(service.dbPath)["timer_schedules"] === 6)
+    await service.kill("SIGKILL")
+    expect(target.count).toBe(0)
+    await until("the due time has passed", () => Date.now() > dueAt)
+
+    await service.restart()
+    const startedAt = Date.now()
+    for (const id of overdue) {
+      const detail = await ended(service, id)
+      expect(detail.status).toBe("Succeeded")
+      expect(detail.latenessMs).toBeGreaterThan(0)
+      expect(target.byKey.get(id)).toHaveLength(1)
+    }
+    expect(Date.now() - startedAt).toBeLessThan(3_000)
+    expect(target.count).toBe(5)
+    expect(await countOf(service, TENANT, "Scheduled")).toBe(1)
+  }, 20_000)
+})
+
+const call = (url: string): Submission => ({ name: "a call", requestSpec: { method: "POST", url } })
+
+const ended = (service: Service, serviceCallId: string) =>
+  until("the call has ended", async () => {
+    const detail = await detailOf(service, TENANT, serviceCallId)
+    return TERMINAL.has(detail.status) && detail
+  })
+
+/** Expects a start on this folder to fail for the reason, in one line, and to leave the database as it was. */
+const expectRefused = async (folder: string, reason: string | RegExp) => {
+  const dbPath = join(folder, "service.db")
+  const before = readFileSync(dbPath)
+  const refused = await runToEnd(folder)
+  expect(refused.exitCode).toBe(1)
+  expect(refused.stderr).toMatch(reason)
+  expect(refused.stderr.trim().split("\n")).toHaveLength(1)
+  expect(readFileSync(dbPath).equals(before)).toBe(true)
+  return refused
+}
+
+const writeKey = (folder: string): void =>
+  writeFileSync(join(folder, "secret.key"), `${"00".repeat(32)}\n`, { mode: 0o600 })
