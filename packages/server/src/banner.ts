@@ -1,7 +1,7 @@
 import { BunHttpServer } from "@event-service-agent/adapters/bun/http-server"
 import { countBacklog } from "@event-service-agent/adapters/sqlite/backlog"
 import { Console, Effect, Layer } from "effect"
-import type { Settings } from "./config.ts"
+import { isLoopback, type Settings } from "./config.ts"
 
 /** Says on the terminal, or in one log line, where the service is and what to try. */
 export const layer = (settings: Settings, echoPort: number | null) =>
@@ -9,6 +9,12 @@ export const layer = (settings: Settings, echoPort: number | null) =>
     Effect.gen(function* () {
       const { url } = yield* BunHttpServer
       const backlog = yield* countBacklog
+      if (!isLoopback(settings.host)) {
+        yield* Effect.logWarning(
+          "anyone who can reach this address can submit, read and cancel calls: there is no authentication yet, so keep the service behind something that has it",
+          { host: settings.host }
+        )
+      }
       if (settings.logFormat !== "pretty") {
         return yield* Effect.annotateLogs(Effect.logInfo("ready"), {
           url: url.href,

@@ -8,6 +8,8 @@ export interface Settings {
   readonly host: string
   /** 0 lets the system choose. */
   readonly port: number
+  /** Names under which people reach the server, beside those of loopback: others in `Host` get a 421. */
+  readonly allowedHosts: ReadonlyArray<string>
   readonly dbPath: string
   /** Private destinations that may be called. */
   readonly egressAllow: EgressAllow
@@ -67,6 +69,13 @@ export const readSettings = Effect.fnUntraced(function* (environment: Environmen
     "a host name or an address, for example 127.0.0.1"
   )
   const port = read("PORT", 3000, integer(0, 65_535), "a port from 0 to 65535")
+  const allowedHosts = read(
+    "ALLOWED_HOSTS",
+    [],
+    (text) =>
+      /^[a-z0-9.:[\]_-]+(\s*,\s*[a-z0-9.:[\]_-]+)*$/i.test(text) ? text.toLowerCase().split(/\s*,\s*/) : undefined,
+    "a comma list of host names without ports, for example calls.example.com"
+  )
   const dbPath = read("DB_PATH", "data/event_service.db", nonEmpty, "a file path")
   const isDevelopment = isLoopback(host) && environment["NODE_ENV"] !== "production"
   const echoPort = read<number | null>(
@@ -88,6 +97,7 @@ export const readSettings = Effect.fnUntraced(function* (environment: Environmen
   const settings: Settings = {
     host,
     port,
+    allowedHosts: [host.toLowerCase(), ...allowedHosts],
     dbPath,
     egressAllow: Result.getOrElse(egressAllow, () => []),
     secretKeyFile: read("SECRET_KEY_FILE", join(dirname(dbPath), "secret.key"), nonEmpty, "a file path"),

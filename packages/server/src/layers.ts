@@ -68,9 +68,9 @@ const layerStorage = (dbPath: string) =>
     SqliteSubmissionStore.layer
   ).pipe(Layer.provideMerge(SqliteDatabase.layer(dbPath)))
 
-const layerHttp = ({ host, port }: Settings) =>
+const layerHttp = ({ host, port, allowedHosts }: Settings) =>
   BunHttpServer.layer({ host, port, drainMs: HTTP_DRAIN_MS }).pipe(
-    Layer.provide(Layer.merge(Api.layer({ hosts: [host.toLowerCase()] }), layerRoot)),
+    Layer.provide(Layer.merge(Api.layer({ hosts: allowedHosts }), layerRoot)),
     Layer.provide(HttpRouter.layer)
   )
 
