@@ -3,14 +3,12 @@ import type { ServiceCallKey } from "@event-service-agent/schemas/ids"
 import type { Message } from "@event-service-agent/schemas/messages/catalogue"
 import { Cause, Clock, Effect, Exit, Option } from "effect"
 import { type Delivery, keyOf, Outbox } from "./outbox.ts"
-import { StorageError, Transaction, UnitOfWork } from "./transaction.ts"
+import { retryStorage, STORAGE_RETRY_MS, StorageError, Transaction, UnitOfWork } from "./transaction.ts"
 
 /** Failures after which a message becomes a dead letter. */
 export const TRIES_MAX = 10
 export const BACKOFF_FIRST_MS = 100
 export const BACKOFF_MAX_MS = 30_000
-/** Between two tries while the storage refuses to work: such failures never count as tries. */
-export const STORAGE_RETRY_MS = 250
 /** Messages that one consumer holds in memory; further ones wait in the outbox. */
 export const HELD_MAX = 2_000
 
@@ -182,12 +180,3 @@ const annotationsOf = (message: Message) => ({
 })
 
 const laneName = (key: ServiceCallKey): string => `${key.tenantId}/${key.serviceCallId}`
-
-/** Waits for the storage: without it nothing can go on. */
-const retryStorage = <A, R>(self: Effect.Effect<A, StorageError, R>): Effect.Effect<A, never, R> =>
-  Effect.catch(self, (error) =>
-    Effect.logWarning("the storage refused, trying again", error.message).pipe(
-      Effect.andThen(Effect.sleep(STORAGE_RETRY_MS)),
-      Effect.andThen(Effect.suspend(() => retryStorage(self)))
-    )
-  )

@@ -3,6 +3,9 @@ import { Context, Effect, Exit, Latch, Layer, Schema } from "effect"
 /** Units that one commit may hold: bounds how long a unit waits for its neighbours. */
 export const COMMIT_BATCH_MAX = 512
 
+/** Between two tries while the storage refuses to work. */
+export const STORAGE_RETRY_MS = 250
+
 /** The storage could not do what was asked. Nothing of the unit was kept; trying again later is right. */
 export class StorageError extends Schema.TaggedError<StorageError>()("StorageError", {
   operation: Schema.String,
@@ -45,6 +48,15 @@ export class Transaction extends Context.Service<
     Effect.suspend(() => makeTransaction(memoryJournal))
   )
 }
+
+/** Tries again for as long as the storage refuses, where nothing can go on without it. */
+export const retryStorage = <A, R>(self: Effect.Effect<A, StorageError, R>): Effect.Effect<A, never, R> =>
+  Effect.catch(self, (error) =>
+    Effect.logWarning("the storage refused, trying again", error.message).pipe(
+      Effect.andThen(Effect.sleep(STORAGE_RETRY_MS)),
+      Effect.andThen(Effect.suspend(() => retryStorage(self)))
+    )
+  )
 
 /** What the writer needs of a database connection that is its alone. Each function may throw. */
 export interface Journal {

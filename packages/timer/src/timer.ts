@@ -1,6 +1,5 @@
 import { EventBusPort } from "@event-service-agent/platform/event-bus"
-import { STORAGE_RETRY_MS } from "@event-service-agent/platform/inbox"
-import { StorageError, Transaction, UnitOfWork } from "@event-service-agent/platform/transaction"
+import { STORAGE_RETRY_MS, StorageError, Transaction, UnitOfWork } from "@event-service-agent/platform/transaction"
 import { toMillis } from "@event-service-agent/schemas/time"
 import { Cause, Clock, type DateTime, Effect, Latch, Layer, Option } from "effect"
 import { cancelTimer } from "./workflows/cancel-timer.ts"

@@ -1,10 +1,9 @@
 import { HttpClientPort } from "@event-service-agent/platform/http-client-port"
-import { STORAGE_RETRY_MS } from "@event-service-agent/platform/inbox"
 import { RequestUnreadable, RequestVault } from "@event-service-agent/platform/request-vault"
-import { Transaction } from "@event-service-agent/platform/transaction"
+import { retryStorage, Transaction } from "@event-service-agent/platform/transaction"
 import type { RequestSpec, SealedRequest } from "@event-service-agent/schemas/http-request"
 import type { MessageId } from "@event-service-agent/schemas/ids"
-import { Clock, DateTime, Effect, Option, Schedule } from "effect"
+import { Clock, DateTime, Effect, Option } from "effect"
 import {
   type AttemptOutcome,
   annotationsOf,
@@ -75,10 +74,7 @@ const record = Effect.fnUntraced(function* (attempt: OpenAttempt, result: Attemp
     const isFirst = yield* endAttempt(attempt, result)
     if (!isFirst) yield* store.keepEvidence(attempt.key, attempt.number, result)
   })
-  yield* transaction.run(unit).pipe(
-    Effect.tapError((error) => Effect.logWarning("the storage refused an outcome, trying again", error.message)),
-    Effect.retry(Schedule.spaced(STORAGE_RETRY_MS))
-  )
+  yield* retryStorage(transaction.run(unit))
 })
 
 /** The target can tell a second request for the same call by it. */
