@@ -10,11 +10,11 @@ export const layer = (settings: Settings, echoPort: number | null) =>
       const { url } = yield* BunHttpServer
       const backlog = yield* countBacklog
       if (!isLoopback(settings.host)) {
-        yield* Effect.logWarning(
-          "anyone who can reach this address can submit, read and cancel calls: there is no authentication yet, so keep the service behind something that has it",
-          { host: settings.host }
-        )
+        const exposed =
+          "anyone who can reach this address can submit, read and cancel calls: there is no authentication yet, so keep the service behind something that has it"
+        yield* Effect.annotateLogs(Effect.logWarning(exposed), { host: settings.host })
       }
+      yield* Effect.addFinalizer(() => Effect.logInfo("stopping: calls under way may finish"))
       if (settings.logFormat !== "pretty") {
         return yield* Effect.annotateLogs(Effect.logInfo("ready"), {
           url: url.href,
