@@ -1,7 +1,7 @@
 import type { Consumer } from "@event-service-agent/schemas/envelope"
 import type { ServiceCallKey } from "@event-service-agent/schemas/ids"
 import type { Message } from "@event-service-agent/schemas/messages/catalogue"
-import { Cause, Clock, Effect, Exit, Option } from "effect"
+import { Cause, Clock, Effect, Exit, Latch, Option, Scope } from "effect"
 import { type Delivery, keyOf, Outbox } from "./outbox.ts"
 import { retryStorage, STORAGE_RETRY_MS, StorageError, Transaction, UnitOfWork } from "./transaction.ts"
 
@@ -11,6 +11,9 @@ export const BACKOFF_FIRST_MS = 100
 export const BACKOFF_MAX_MS = 30_000
 /** Messages that one consumer holds in memory; further ones wait in the outbox. */
 export const HELD_MAX = 2_000
+
+/** How long a consumer that stops goes on with the messages it can handle at once. */
+export const INBOX_DRAIN_MS = 2_000
 
 /** Writes what follows from a message. The acknowledgement commits with it. */
 export type Handle = (message: Message) => Effect.Effect<void, unknown, UnitOfWork>
@@ -34,10 +37,14 @@ interface Lane {
 export const makeInbox = Effect.fnUntraced(function* (consumer: Consumer, handle: Handle) {
   const outbox = yield* Outbox
   const transaction = yield* Transaction
-  const scope = yield* Effect.scope
+  // The lanes' own: it closes after the drain, which is registered later.
+  const scope = yield* Scope.fork(yield* Effect.scope)
   const lanes = new Map<string, Lane>()
   const parked = new Set<string>()
   let held = 0
+  /** Lanes that are not waiting for a later try. */
+  let busy = 0
+  const isIdle = Latch.makeUnsafe(true)
   /** The highest seq that has come into memory. */
   let lastSeq = 0
   /** There may be messages that are only in the outbox: at the start, and after memory was full. */
@@ -59,7 +66,14 @@ export const makeInbox = Effect.fnUntraced(function* (consumer: Consumer, handle
     }
     const opened = { name, queue: [delivery] }
     lanes.set(name, opened)
+    countBusy(1)
     return Effect.asVoid(Effect.forkIn(work(opened), scope))
+  }
+
+  const countBusy = (change: 1 | -1) => {
+    busy += change
+    if (busy === 0) isIdle.openUnsafe()
+    else isIdle.closeUnsafe()
   }
 
   const take = (delivery: Delivery): Effect.Effect<void> => {
@@ -96,7 +110,11 @@ export const makeInbox = Effect.fnUntraced(function* (consumer: Consumer, handle
   const work = Effect.fnUntraced(function* (lane: Lane) {
     for (let next = lane.queue[0]; next !== undefined; next = lane.queue[0]) {
       const pauseMs = next.availableAt - (yield* Clock.currentTimeMillis)
-      if (pauseMs > 0) yield* Effect.sleep(pauseMs)
+      if (pauseMs > 0) {
+        countBusy(-1)
+        yield* Effect.sleep(pauseMs)
+        countBusy(1)
+      }
       const retry = yield* deliver(next)
       if (Option.isSome(retry)) {
         lane.queue[0] = retry.value
@@ -107,6 +125,7 @@ export const makeInbox = Effect.fnUntraced(function* (consumer: Consumer, handle
       }
     }
     lanes.delete(lane.name)
+    countBusy(-1)
   })
 
   /** Handles one message. Returns the delivery for its next try, or none when this consumer is done with it. */
@@ -153,6 +172,9 @@ export const makeInbox = Effect.fnUntraced(function* (consumer: Consumer, handle
     held -= lanes.get(name)?.queue.splice(1).length ?? 0
     yield* Effect.logError(`${consumer} gave ${delivery.message.type} up: it is a dead letter now`, letter.error)
   })
+
+  // What can be handled now does not have to wait for the next start.
+  yield* Effect.addFinalizer(() => Effect.interruptible(Effect.timeoutOption(isIdle.await, INBOX_DRAIN_MS)))
 
   const inbox: Inbox = {
     handOver: (delivery) => {

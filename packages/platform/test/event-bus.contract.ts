@@ -221,6 +221,26 @@ export const eventBusContract = (name: string, layer: Layer.Layer<Ports, unknown
     )
 
     it(
+      "handles what it has before it stops, and leaves what has to wait",
+      within(
+        Effect.gen(function* () {
+          const transaction = yield* Transaction
+          const outbox = yield* Outbox
+          const scope = yield* Scope.make()
+          const { handled } = yield* Scope.provide(record(new Set([1])), scope)
+          yield* publish(numbered(1, 1))
+          yield* settle
+          yield* publish(...Array.from({ length: 20 }, (_, n) => numbered(2 + (n % 3), 10 + n)))
+          yield* Scope.close(scope, Exit.void)
+          expect(yield* Queue.size(handled)).toBe(20)
+          expect(yield* transaction.run(outbox.deliveriesAfter("orchestration", 0, 100))).toMatchObject([
+            { attempts: 1, message: { aggregateId: keyOfCall(1).serviceCallId } }
+          ])
+        })
+      )
+    )
+
+    it(
       "knows the calls whose message of a type nobody has handled",
       within(
         Effect.gen(function* () {

@@ -1,6 +1,6 @@
 import { BunHttpServer } from "@event-service-agent/adapters/bun/http-server"
 import { countBacklog } from "@event-service-agent/adapters/sqlite/backlog"
-import { Console, Effect, Layer } from "effect"
+import { Console, Effect, Layer, References } from "effect"
 import { isLoopback, type Settings } from "./config.ts"
 
 /** Says on the terminal, or in one log line, where the service is and what to try. */
@@ -16,11 +16,11 @@ export const layer = (settings: Settings, echoPort: number | null) =>
       }
       yield* Effect.addFinalizer(() => Effect.logInfo("stopping: calls under way may finish"))
       if (settings.logFormat !== "pretty") {
-        return yield* Effect.annotateLogs(Effect.logInfo("ready"), {
-          url: url.href,
-          dbPath: settings.dbPath,
-          ...backlog
-        })
+        // Whatever the level: with PORT=0 nothing else tells the address.
+        return yield* Effect.logInfo("ready").pipe(
+          Effect.annotateLogs({ url: url.href, dbPath: settings.dbPath, ...backlog }),
+          Effect.provideService(References.MinimumLogLevel, "Info")
+        )
       }
       yield* Console.log(textOf(url, settings, echoPort, backlog))
     })

@@ -72,8 +72,7 @@ export const readSettings = Effect.fnUntraced(function* (environment: Environmen
   const allowedHosts = read(
     "ALLOWED_HOSTS",
     [],
-    (text) =>
-      /^[a-z0-9.:[\]_-]+(\s*,\s*[a-z0-9.:[\]_-]+)*$/i.test(text) ? text.toLowerCase().split(/\s*,\s*/) : undefined,
+    hostNames,
     "a comma list of host names without ports, for example calls.example.com"
   )
   const dbPath = read("DB_PATH", "data/event_service.db", nonEmpty, "a file path")
@@ -97,7 +96,7 @@ export const readSettings = Effect.fnUntraced(function* (environment: Environmen
   const settings: Settings = {
     host,
     port,
-    allowedHosts: [host.toLowerCase(), ...allowedHosts],
+    allowedHosts: [inHostHeader(host), ...allowedHosts],
     dbPath,
     egressAllow: Result.getOrElse(egressAllow, () => []),
     secretKeyFile: read("SECRET_KEY_FILE", join(dirname(dbPath), "secret.key"), nonEmpty, "a file path"),
@@ -128,6 +127,14 @@ export const readSettings = Effect.fnUntraced(function* (environment: Environmen
 
 export const isLoopback = (host: string): boolean =>
   host === "localhost" || host === "::1" || (isIP(host) === 4 && host.startsWith("127."))
+
+/** As it stands in a Host header, where IPv6 addresses have brackets. */
+const inHostHeader = (host: string): string => (isIP(host) === 6 ? `[${host}]` : host).toLowerCase()
+
+const hostNames = (text: string): ReadonlyArray<string> | undefined => {
+  const names = text.split(",").map((name) => inHostHeader(name.trim()))
+  return names.every((name) => /^([a-z0-9._-]+|\[[0-9a-f:.]+\])$/.test(name)) ? names : undefined
+}
 
 const integer =
   (min: number, max: number) =>

@@ -22,7 +22,7 @@ export const loadSecretKey = Effect.fn("Server.loadSecretKey")((path: string, db
   Effect.try({
     try: () => {
       if (existsSync(path)) return Redacted.make(new Uint8Array(read(path)))
-      if (existsSync(dbPath)) {
+      if (existsSync(dbPath) && statSync(dbPath).isFile()) {
         throw new Error(
           `it is missing, and the requests in ${dbPath} are sealed with it. Restore it. To give those requests up, make a new one: openssl rand -hex 32 > ${path} && chmod 600 ${path}`
         )

@@ -100,10 +100,11 @@ describe("the sealed request", () => {
     const calls = {
       now: await submit(service, TENANT, call(target.url)),
       later: await submit(service, TENANT, { ...call(target.url), dueAt }),
+      keptNow: await submit(service, TENANT, { ...call(target.url), keepRequest: true }),
       kept: await submit(service, TENANT, { ...call(target.url), dueAt, keepRequest: true })
     }
     const messages = ["StartExecution", "SubmitServiceCall"]
-    await until("all calls are under way", () => target.count === 3)
+    await until("all calls are under way", () => target.count === 4)
     expect(sealedIn(service, calls.now.serviceCallId)).toEqual(messages)
     expect(sealedIn(service, calls.later.serviceCallId)).toEqual([...messages, "service_calls"])
 
@@ -111,7 +112,9 @@ describe("the sealed request", () => {
     for (const { serviceCallId } of Object.values(calls)) await end(service, serviceCallId)
     expect(sealedIn(service, calls.now.serviceCallId)).toEqual([])
     expect(sealedIn(service, calls.later.serviceCallId)).toEqual([])
-    expect(sealedIn(service, calls.kept.serviceCallId)).toEqual([...messages, "service_calls"])
+    for (const { serviceCallId } of [calls.keptNow, calls.kept]) {
+      expect(sealedIn(service, serviceCallId)).toEqual([...messages, "service_calls"])
+    }
   }, 10_000)
 
   it("never shows a secret: not in the database, not in the log, not in an answer", async () => {

@@ -4,7 +4,7 @@ import { join } from "node:path"
 import { until } from "./until.ts"
 
 const MAIN = join(import.meta.dirname, "../src/main.ts")
-const READY_MS_MAX = 15_000
+const READY_MS_MAX = 9_000
 const EXIT_MS_MAX = 30_000
 
 export type Environment = Readonly<Record<string, string>>
@@ -26,9 +26,9 @@ export interface Ended {
 
 const leftovers = new Set<() => void>()
 
-/** Ends and removes what a test that was cut off has left behind. For `afterAll` in each file. */
+/** Ends and removes what a test that was cut off has left behind, the latest first. For `afterAll` in each file. */
 export const removeLeftovers = (): void => {
-  for (const remove of leftovers) remove()
+  for (const remove of [...leftovers].reverse()) remove()
 }
 
 export interface TemporaryFolder extends Disposable {

@@ -3,7 +3,7 @@ import { chmodSync, existsSync, readdirSync, readFileSync, rmSync, statSync, wri
 import { join } from "node:path"
 import { afterAll, describe, expect, it } from "vitest"
 import { callsOf, countOf, detailOf, json, listAll, type Submission, submit, TERMINAL } from "./client.ts"
-import { countingTarget } from "./counting-target.ts"
+import { type CountingTarget, countingTarget } from "./counting-target.ts"
 import { removeLeftovers, runToEnd, Service, temporaryFolder } from "./process.ts"
 import { damageOf, rowCounts, stored } from "./stored.ts"
 import { until } from "./until.ts"
@@ -22,6 +22,7 @@ describe("a start that is refused", () => {
     using folder = temporaryFolder()
     const wrong = {
       HOST: "c4nary host",
+      ALLOWED_HOSTS: "a.example, c4nary.example:3000",
       PORT: "c4nary",
       ECHO_PORT: "99999",
       EGRESS_ALLOW: "10.0.0.0/8, c4nary host, 169.254.169.254",
@@ -74,7 +75,7 @@ describe("a start that is refused", () => {
     using folder = temporaryFolder()
     writeFileSync(join(folder.path, "service.db"), "dear diary, ".repeat(1_000))
     writeKey(folder.path)
-    await expectRefused(folder.path, "file is not a database")
+    await expectRefused(folder.path, "it is no database")
   }, 10_000)
 
   it("leaves a database with a newer schema as it is", async () => {
@@ -94,7 +95,7 @@ describe("a start that is refused", () => {
     // The first page holds the schema and stays; what follows is overwritten in part.
     for (let at = 4_096; at < bytes.byteLength; at += 4_096) bytes.fill(0xff, at, at + 64)
     writeFileSync(service.dbPath, bytes)
-    await expectRefused(service.folder, /damaged|malformed/)
+    await expectRefused(service.folder, /damaged .*; restore a backup/)
   }, 10_000)
 
   it("asks for the secret key that a database was sealed with", async () => {
@@ -114,16 +115,14 @@ describe("a start that is refused", () => {
     expect(existsSync(keyFile)).toBe(false)
   }, 15_000)
 
-  it("names the setting of a port that is taken", async () => {
+  it("names the port that another program has, and what to set", async () => {
     await using other = countingTarget()
-    const port = other.host.split(":")[1] ?? ""
-    for (const setting of ["PORT", "ECHO_PORT"]) {
-      using folder = temporaryFolder()
-      const { exitCode, stderr } = await runToEnd(folder.path, { [setting]: port })
-      expect(exitCode).toBe(1)
-      expect(stderr).toMatch(new RegExp(`port ${port} of 127\\.0\\.0\\.1.*choose another ${setting}\\b`, "i"))
-      expect(stderr.trim().split("\n")).toHaveLength(1)
-    }
+    using folder = temporaryFolder()
+    const { exitCode, stderr } = await runToEnd(folder.path, { PORT: portOf(other) })
+    expect(exitCode).toBe(1)
+    expect(stderr).toContain(`Port ${portOf(other)} of 127.0.0.1 is taken by another program`)
+    expect(stderr).toContain("choose another PORT")
+    expect(stderr.trim().split("\n")).toHaveLength(1)
   }, 10_000)
 })
 
@@ -153,9 +152,8 @@ describe("a service that is told to stop", () => {
     const { exitCode, stderr } = await service.ended()
     expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: "" })
     expect(damageOf(service.dbPath)).toEqual([])
-    // What became of each request is on disk. The next start lets orchestration catch up with it, if it has to.
-    const recorded = "SELECT count(*) AS calls FROM execution_attempts WHERE outcome LIKE '%Succeeded%'"
-    expect(stored(service.dbPath, recorded)).toEqual([{ calls: inFlight }])
+    const ended = "SELECT count(*) AS calls FROM service_calls WHERE status = 'Succeeded' AND sealed IS NULL"
+    expect(stored(service.dbPath, ended)).toEqual([{ calls: inFlight }])
 
     await service.restart()
     expect(service.readyLine?.annotations).toMatchObject({ armedTimers: armed, dueCalls: 0 })
@@ -197,6 +195,40 @@ describe("a service that is told to stop", () => {
   }, 40_000)
 })
 
+describe("a service for others to reach", () => {
+  it("answers under its own address and the names that are allowed, and warns that it lets everybody in", async () => {
+    await using service = await Service.start({ HOST: "0.0.0.0", ALLOWED_HOSTS: "Calls.Example.com, fd00::1" })
+    expect(service.logs.find(({ level }) => level === "WARN")?.message).toContain("there is no authentication yet")
+    const { port } = new URL(service.url)
+    const statusFor = async (host: string) =>
+      (await fetch(`http://127.0.0.1:${port}/health/live`, { headers: { host } })).status
+    for (const host of ["calls.example.com", "[fd00::1]:80", `0.0.0.0:${port}`, "localhost"]) {
+      expect({ host, status: await statusFor(host) }).toEqual({ host, status: 200 })
+    }
+    for (const host of ["example.com", "[fd00::2]"]) {
+      expect({ host, status: await statusFor(host) }).toEqual({ host, status: 421 })
+    }
+  }, 10_000)
+})
+
+describe("the echo target", () => {
+  it("is a target that may be called, and only left out when its port is taken", async () => {
+    await using other = countingTarget()
+    await using service = await Service.start({ ECHO_PORT: portOf(other) })
+    expect(service.logs.filter(({ level }) => level === "WARN").map(({ message }) => message)).toEqual([
+      `no echo target: port ${portOf(other)} is taken. Set ECHO_PORT to another one, or to off`
+    ])
+    const refused = await service.fetch(callsOf(TENANT), json(call(other.url)))
+    expect(refused.status).toBe(422)
+
+    const echoPort = await freePort()
+    await using withEcho = await Service.start({ ECHO_PORT: echoPort })
+    const { serviceCallId } = await submit(withEcho, TENANT, call(`http://127.0.0.1:${echoPort}/status/503`))
+    const { outcome } = await ended(withEcho, serviceCallId)
+    expect(outcome).toMatchObject({ type: "Failed", error: { kind: "HttpStatus", status: 503 } })
+  }, 15_000)
+})
+
 describe("a service that starts again", () => {
   it("makes the calls that became due while nothing ran, once, and says how late", async () => {
     await using target = countingTarget()
@@ -226,6 +258,14 @@ describe("a service that starts again", () => {
     expect(await countOf(service, TENANT, "Scheduled")).toBe(1)
   }, 20_000)
 })
+
+const portOf = (target: CountingTarget): string => new URL(target.url).port
+
+/** A port that nobody had a moment ago. */
+const freePort = async (): Promise<string> => {
+  await using target = countingTarget()
+  return portOf(target)
+}
 
 const call = (url: string): Submission => ({ name: "a call", requestSpec: { method: "POST", url } })
 

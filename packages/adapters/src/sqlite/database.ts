@@ -25,6 +25,8 @@ export class DatabaseUnusable extends Schema.TaggedError<DatabaseUnusable>()("Da
 }
 
 const WAL_BYTES_MAX = 64 * 1024 * 1024
+/** Larger files are not read through at the start, which would take seconds; damage shows when it is met. */
+const CHECKED_BYTES_MAX = 256 * 1024 * 1024
 const SQLITE_VERSION_MIN = "3.51.3"
 
 /** Settings of the writing connection, with the answer that proves each. */
@@ -63,8 +65,9 @@ const prepareWriter = (writer: SqliteConnection): void => {
   if (Bun.semver.order(version, SQLITE_VERSION_MIN) < 0) {
     throw new Error(`SQLite is ${version}, it has to be at least ${SQLITE_VERSION_MIN}`)
   }
-  // Before anything is written: a file that is not ours must stay as it is.
-  const check = readPragma(database, "quick_check(1)")
+  // Before anything is written: a file that is damaged must stay as it is.
+  const bytes = Number(readPragma(database, "page_count")) * Number(readPragma(database, "page_size"))
+  const check = bytes <= CHECKED_BYTES_MAX ? readPragma(database, "quick_check(1)") : "ok"
   if (check !== "ok") throw new Error(`it is damaged (${check}); restore a backup`)
   migrate(database)
   for (const [name, set, answer] of PRAGMAS) {
@@ -94,5 +97,11 @@ const open = (path: string, mode: "create" | "readonly") =>
 const attempt = <A>(path: string, f: () => A): Effect.Effect<A, DatabaseUnusable> =>
   Effect.try({
     try: f,
-    catch: (cause) => new DatabaseUnusable({ path, reason: cause instanceof Error ? cause.message : String(cause) })
+    catch: (cause) => new DatabaseUnusable({ path, reason: explain(cause) })
   })
+
+const explain = (cause: unknown): string => {
+  const message = cause instanceof Error ? cause.message : String(cause)
+  if (message.includes("malformed")) return `it is damaged (${message}); restore a backup`
+  return message.includes("not a database") ? "it is no database; choose another DB_PATH" : message
+}

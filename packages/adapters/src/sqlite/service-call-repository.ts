@@ -58,8 +58,8 @@ export const layer = Layer.effect(
         Effect.map(find.first(key.tenantId, key.serviceCallId), (row) =>
           row === undefined ? Option.none() : Option.some(toServiceCall(row))
         ),
-      insert: Effect.fnUntraced(function* (call) {
-        const sealed = "sealed" in call ? call.sealed : null
+      insert: Effect.fnUntraced(function* (call, kept = null) {
+        const sealed = "sealed" in call ? call.sealed : kept
         const { changes } = yield* insert.run(...fixedColumns(call), ...changingColumns(call), sealed)
         if (changes === 1) yield* insertTags(tagRows(call))
         return changes === 1

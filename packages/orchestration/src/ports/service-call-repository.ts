@@ -1,4 +1,5 @@
 import { type StorageError, UnitOfWork } from "@event-service-agent/platform/transaction"
+import type { SealedRequest } from "@event-service-agent/schemas/http-request"
 import { ServiceCallId, type ServiceCallKey, TenantId } from "@event-service-agent/schemas/ids"
 import { Context, DateTime, Effect, Layer, Option, Schema } from "effect"
 import type { Scheduled, ServiceCall } from "../domain/service-call.ts"
@@ -22,8 +23,11 @@ export class ServiceCallRepository extends Context.Service<
   ServiceCallRepository,
   {
     readonly find: (key: ServiceCallKey) => Effect.Effect<Option.Option<ServiceCall>, StorageError, UnitOfWork>
-    /** Stores a new call with its tags. False when the call is known: then nothing changes. */
-    readonly insert: (call: ServiceCall) => Effect.Effect<boolean, StorageError, UnitOfWork>
+    /**
+     * Stores a new call with its tags, and the sealed request if it is to be kept although the call has started. False
+     * when the call is known: then nothing changes.
+     */
+    readonly insert: (call: ServiceCall, kept?: SealedRequest) => Effect.Effect<boolean, StorageError, UnitOfWork>
     /** Replaces a call, guarded by the status and revision it had. A call that ends loses its sealed request. */
     readonly update: (
       before: ServiceCall,

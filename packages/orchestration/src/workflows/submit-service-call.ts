@@ -30,7 +30,7 @@ export const submitServiceCall = Effect.fn("Orchestration.submitServiceCall")(fu
     return yield* logTransitions(scheduled, ["Submitted", "Scheduled"])
   }
   const { call, messages } = yield* releaseOrWait(scheduled, now, command)
-  yield* repository.insert(call)
+  yield* repository.insert(call, call.keepRequest ? submitted.sealed : null)
   yield* bus.publish([...events, ...messages])
   yield* logTransitions(call, ["Submitted", "Scheduled", ...(call._tag === "Running" ? ["Running"] : [])])
 })
