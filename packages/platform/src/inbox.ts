@@ -173,8 +173,9 @@ export const makeInbox = Effect.fnUntraced(function* (consumer: Consumer, handle
     yield* Effect.logError(`${consumer} gave ${delivery.message.type} up: it is a dead letter now`, letter.error)
   })
 
-  // What can be handled now does not have to wait for the next start.
-  yield* Effect.addFinalizer(() => Effect.interruptible(Effect.timeoutOption(isIdle.await, INBOX_DRAIN_MS)))
+  // What can be handled now does not have to wait for the next start. Only the wait is interruptible: the fiber that
+  // stops the service is an interrupted one, and would end the drain at once.
+  yield* Effect.addFinalizer(() => Effect.timeoutOption(Effect.interruptible(isIdle.await), INBOX_DRAIN_MS))
 
   const inbox: Inbox = {
     handOver: (delivery) => {
