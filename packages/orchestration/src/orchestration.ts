@@ -1,6 +1,6 @@
 import { EventBusPort } from "@event-service-agent/platform/event-bus"
 import { Transaction, UnitOfWork } from "@event-service-agent/platform/transaction"
-import { DateTime, Effect, Layer } from "effect"
+import { DateTime, Effect, Layer, Schedule } from "effect"
 import { Admission, type Caps } from "./domain/admission.ts"
 import { ServiceCallRepository } from "./ports/service-call-repository.ts"
 import { cancelServiceCall } from "./workflows/cancel-service-call.ts"
@@ -11,17 +11,20 @@ import { Places, releaseWaiting } from "./workflows/release-service-calls.ts"
 import { setServiceCallTags } from "./workflows/set-service-call-tags.ts"
 import { submitServiceCall } from "./workflows/submit-service-call.ts"
 
-/** Calls that one unit releases when the service starts with a backlog. */
-const RELEASE_BATCH = 100
+/** How soon a call that waits is released at the latest, when no ended call has handed it a place. */
+const RELEASE_SWEEP_MS = 1_000
 
-/** Decides every transition of every call. At the start it counts the calls in flight and releases those that wait. */
+/**
+ * Decides every transition of every call. At the start it counts the calls in flight. Calls that wait get the places of
+ * calls that end; a sweep releases those for whom there are places left, as after a start.
+ */
 export const layer = (caps: Caps) =>
   Layer.effectDiscard(
     Effect.gen(function* () {
       const bus = yield* EventBusPort
       const transaction = yield* Transaction
       yield* transaction.run(countPlaces)
-      while ((yield* transaction.run(releaseBacklog)) === RELEASE_BATCH);
+      yield* sweep.pipe(Effect.repeat(Schedule.spaced(RELEASE_SWEEP_MS)), Effect.forkScoped)
       yield* bus.subscribe("orchestration", {
         SubmitServiceCall: submitServiceCall,
         CancelServiceCall: cancelServiceCall,
@@ -45,6 +48,12 @@ const countPlaces = Effect.gen(function* () {
   for (const [tenantId, calls] of due) unit.onRollback(places.wait(tenantId, calls))
 })
 
-const releaseBacklog = Effect.gen(function* () {
-  return yield* releaseWaiting(yield* DateTime.now, { messageId: null }, RELEASE_BATCH)
+const sweep = Effect.gen(function* () {
+  const places = yield* Places
+  const transaction = yield* Transaction
+  while (places.next() !== undefined) yield* transaction.run(releaseBatch)
+}).pipe(Effect.catchCause((cause) => Effect.logError("the release of waiting calls failed, it will run again", cause)))
+
+const releaseBatch = Effect.gen(function* () {
+  yield* releaseWaiting(yield* DateTime.now, { messageId: null })
 })

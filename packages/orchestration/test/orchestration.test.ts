@@ -65,8 +65,9 @@ const makeSystem = (caps: Caps) => {
       })
     )
   const advance = (millis: number) => runtime.runPromise(Effect.andThen(TestClock.adjust(millis), settle))
+  const setTime = (millis: number) => runtime.runPromise(Effect.andThen(TestClock.setTime(millis), settle))
   const now = () => runtime.runPromise(Clock.currentTimeMillis)
-  return { published, send, find, advance, now, stop: () => runtime.dispose() }
+  return { published, send, find, advance, setTime, now, stop: () => runtime.dispose() }
 }
 
 const withSystem = (caps: Caps, test: (system: ReturnType<typeof makeSystem>) => Promise<void>) => async () => {
@@ -151,6 +152,24 @@ describe("orchestration", () => {
       await send(outcomeDraft(a1, "ExecutionSucceeded", 0))
       await send(outcomeDraft(a2, "ExecutionSucceeded", 0))
       expect(running()).toEqual([a1, a2, a3, b1].map((key) => key.serviceCallId))
+    })
+  )
+
+  it(
+    "lets a waiting call wait for its due time again when the clock has gone back, and still ends the other one",
+    withSystem({ total: 1, perTenant: 1 }, async ({ send, published, advance, setTime, find }) => {
+      const [first, second] = [keyOf(1), keyOf(2)]
+      await advance(10_000)
+      await send(submitDraft(first, { dueAt: 10_000 }), submitDraft(second, { dueAt: 10_000 }))
+      expect(await find(second)).toMatchObject({ _tag: "Scheduled", isDue: true })
+      await setTime(5_000)
+      await send(outcomeDraft(first, "ExecutionSucceeded", 10_000))
+      expect((await find(first))?._tag).toBe("Succeeded")
+      expect(await find(second)).toMatchObject({ _tag: "Scheduled", isDue: false })
+      expect(published.of(second).at(-1)?.type).toBe("ScheduleTimer")
+      await setTime(10_000)
+      await send(dueDraft(second, 10_000))
+      expect((await find(second))?._tag).toBe("Running")
     })
   )
 

@@ -96,6 +96,9 @@ export const schedule = (call: Submitted, now: DateTime.Utc): Scheduled => ({
 /** Notes that the due time has come while there is no place to run. No event: the call is still Scheduled. */
 export const awaitRelease = (call: Scheduled): Scheduled => ({ ...call, isDue: true })
 
+/** Takes that note back: by a clock that was set back, the due time is still to come. */
+export const awaitDueTime = (call: Scheduled): Scheduled => ({ ...call, isDue: false })
+
 /** The guard of the due time: whatever message asks for it, a call never starts early. */
 export const start = (call: Scheduled, now: DateTime.Utc): Result.Result<Running, NotDue> => {
   if (DateTime.isLessThan(now, call.dueAt)) return Result.fail(new NotDue({ dueAt: call.dueAt, now }))
