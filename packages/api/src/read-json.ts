@@ -19,6 +19,9 @@ export const readJson = Effect.fnUntraced(function* (
   if (mediaType(request.headers["content-type"]) !== "application/json") {
     return yield* new NotJson({ detail: "Send the header Content-Type: application/json" })
   }
+  if ((request.headers["content-encoding"] ?? "identity") !== "identity") {
+    return yield* new NotJson({ detail: "Send the body as it is, without Content-Encoding" })
+  }
   const value = yield* Effect.try({
     try: (): unknown => JSON.parse(utf8.decode(bytes)),
     catch: () =>

@@ -38,6 +38,7 @@ export const layer = ({ processId = crypto.randomUUID(), drainGraceMs = DRAIN_GR
       yield* Effect.addFinalizer(() =>
         // An empty unit comes back after the hooks of all earlier ones: each durable claim has begun its send by then.
         Effect.ignore(transaction.run(Effect.void)).pipe(
+          Effect.andThen(logDrain(sends, drainGraceMs)),
           Effect.andThen(FiberSet.awaitEmpty(sends)),
           Effect.timeoutOrElse({ duration: drainGraceMs, orElse: () => logCutOff(sends) })
         )
@@ -60,7 +61,14 @@ export const layer = ({ processId = crypto.randomUUID(), drainGraceMs = DRAIN_GR
     })
   )
 
+const logDrain = Effect.fnUntraced(function* (sends: FiberSet.FiberSet<void>, graceMs: number) {
+  const count = yield* FiberSet.size(sends)
+  if (count > 0) yield* Effect.logInfo(`waiting for requests under way: ${count}, at most ${graceMs / 1_000} s`)
+})
+
 const logCutOff = Effect.fnUntraced(function* (sends: FiberSet.FiberSet<void>) {
   const count = yield* FiberSet.size(sends)
-  yield* Effect.logWarning(`${count} sends took too long and are cut off: the next start ends them as OutcomeUnknown`)
+  yield* Effect.logWarning(
+    `requests cut off, since they took too long: ${count}. The next start ends them as OutcomeUnknown`
+  )
 })

@@ -75,7 +75,8 @@ const METADATA_NAMES = new Set([
 ])
 const INSIDE_NAME = /^[^.]*$|(^|\.)(localhost|local|internal|home\.arpa)$/
 
-const OPERATOR_CAN_OPEN = "Whoever runs this service can open it with EGRESS_ALLOW"
+/** Names nothing that the writer of the URL did not. */
+const howToOpen = (url: URL) => `Whoever runs this service can open it: EGRESS_ALLOW=${nameOf(url)}:${portOf(url)}`
 const METADATA = "The host leads to a cloud's metadata service, which is never called"
 
 const judgeUrl = (text: string, allow: EgressAllow): Result.Result<URL, string> => {
@@ -98,7 +99,7 @@ const judgeName = (url: URL, allow: EgressAllow): string | undefined => {
   if (!INSIDE_NAME.test(nameOf(url)) || isNameOpened(url, allow)) return undefined
   return (
     "The host is an inside name: localhost, a name without a dot, or one below .localhost, .local, .internal or " +
-    `.home.arpa. ${OPERATOR_CAN_OPEN}`
+    `.home.arpa. ${howToOpen(url)}`
   )
 }
 
@@ -112,7 +113,7 @@ const judgeAddress = (address: NetAddress.IpAddress, url: URL, allow: EgressAllo
   const isOpened =
     isNameOpened(url, allow) ||
     allow.some((opened) => "network" in opened && isIn([opened.network], ip) && isPortOpened(opened, url))
-  return isPublic || isOpened ? undefined : `The address is not a public one. ${OPERATOR_CAN_OPEN}`
+  return isPublic || isOpened ? undefined : `The address is not a public one. ${howToOpen(url)}`
 }
 
 const isIn = (list: ReadonlyArray<IpNetwork.IpNetwork>, ip: NetAddress.IpAddress) =>

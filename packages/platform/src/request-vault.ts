@@ -21,6 +21,8 @@ export class RequestVault extends Context.Service<
     /** AES-256-GCM, bound to its call: key id (4 bytes), nonce (12 bytes), ciphertext with tag. */
     readonly seal: (key: ServiceCallKey, request: RequestSpec) => Effect.Effect<Uint8Array>
     readonly open: (key: ServiceCallKey, sealed: Uint8Array) => Effect.Effect<RequestSpec, RequestUnreadable>
+    /** Whether this vault's key sealed it. */
+    readonly isOwn: (sealed: Uint8Array) => boolean
     /** A keyed hash in hexadecimal, so that stored fingerprints say nothing about what was sent. */
     readonly fingerprint: (text: string) => string
   }
@@ -43,6 +45,7 @@ const make = Effect.fnUntraced(function* (secret: Uint8Array) {
   const key = yield* Effect.orDie(Aead.key(Aead.aes256Gcm, derive("seal")))
   const keyId = derive("key-id").subarray(0, KEY_ID_BYTES)
   const fingerprintKey = derive("fingerprint")
+  const isOwn = (sealed: Uint8Array) => Buffer.from(keyId).equals(sealed.subarray(0, KEY_ID_BYTES))
 
   return RequestVault.of({
     seal: Effect.fnUntraced(function* (call, request) {
@@ -52,9 +55,7 @@ const make = Effect.fnUntraced(function* (secret: Uint8Array) {
       return Buffer.concat([keyId, nonce, sealed])
     }),
     open: Effect.fnUntraced(function* (call, sealed) {
-      if (!Buffer.from(keyId).equals(sealed.subarray(0, KEY_ID_BYTES))) {
-        return yield* new RequestUnreadable({ reason: "it was sealed with another key" })
-      }
+      if (!isOwn(sealed)) return yield* new RequestUnreadable({ reason: "it was sealed with another key" })
       const nonce = sealed.subarray(KEY_ID_BYTES, KEY_ID_BYTES + NONCE_BYTES)
       const ciphertext = sealed.subarray(KEY_ID_BYTES + NONCE_BYTES)
       const plaintext = yield* Effect.mapError(
@@ -66,6 +67,7 @@ const make = Effect.fnUntraced(function* (secret: Uint8Array) {
         () => new RequestUnreadable({ reason: "it holds no request" })
       )
     }),
+    isOwn,
     fingerprint: (text) => createHmac("sha256", fingerprintKey).update(text).digest("hex")
   })
 })

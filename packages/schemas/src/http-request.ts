@@ -64,7 +64,7 @@ const HEADERS_SHOWN = new Set([
   "x-request-id"
 ])
 const SECRET_NAME =
-  /auth|token|secret|password|passwd|pwd|api[-_]?key|access[-_]?key|signature|credential|session|^sig$|^key$|^code$/i
+  /auth|token|secret|pass|pwd|^pw$|otp|jwt|api[-_]?key|access[-_]?key|signature|credential|session|^sig$|^key$|^code$/i
 
 /** The redacted view of a request. */
 export const redactRequest = (spec: RequestSpec): RedactedRequest => ({

@@ -14,7 +14,9 @@ export const layer = (settings: Settings, echoPort: number | null) =>
           "anyone who can reach this address can submit, read and cancel calls: there is no authentication yet, so keep the service behind something that has it"
         yield* Effect.annotateLogs(Effect.logWarning(exposed), { host: settings.host })
       }
-      yield* Effect.addFinalizer(() => Effect.logInfo("stopping: calls under way may finish"))
+      yield* Effect.addFinalizer(() =>
+        Effect.logInfo("stopping: calls under way may finish, a second signal cuts them off")
+      )
       if (settings.logFormat !== "pretty") {
         // Whatever the level: with PORT=0 nothing else tells the address.
         return yield* Effect.logInfo("ready").pipe(

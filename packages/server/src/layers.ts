@@ -23,7 +23,7 @@ import { layer as layerBanner } from "./banner.ts"
 import type { Settings } from "./config.ts"
 import { serveEcho } from "./echo-target.ts"
 import { lineLogger } from "./log-line.ts"
-import { loadSecretKey } from "./secret-key.ts"
+import { checkSecretKey, loadSecretKey } from "./secret-key.ts"
 
 /** Requests under way get this long when the service stops; with execution's grace it stays below 30 seconds. */
 const HTTP_DRAIN_MS = 3_000
@@ -52,6 +52,7 @@ export const layer = (settings: Settings) =>
         Layer.provide(Timer.layer),
         Layer.provide(Execution.layer()),
         Layer.provide(Orchestration.layer({ total: settings.inFlightMax, perTenant: settings.inFlightPerTenantMax })),
+        Layer.provide(Layer.effectDiscard(checkSecretKey(settings.secretKeyFile))),
         Layer.provide(platform)
       )
     })
@@ -83,4 +84,4 @@ const layerLogs = ({ logFormat, logLevel }: Settings) => {
 }
 
 const allowEcho = (port: number | null): EgressAllow =>
-  port === null ? [] : Result.getOrThrow(parseEgressAllow(`127.0.0.1:${port}`))
+  port === null ? [] : Result.getOrThrow(parseEgressAllow(`127.0.0.1:${port},localhost:${port}`))

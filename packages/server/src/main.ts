@@ -2,10 +2,19 @@ import { Cause, Effect, Exit, Layer, Runtime } from "effect"
 import { readSettings } from "./config.ts"
 import { layer } from "./layers.ts"
 
-/** Interrupting is idempotent: started through npx, the same signal arrives twice. */
+/** Started through npx, one signal arrives twice. What comes later than this is a second one. */
+const SAME_SIGNAL_MS = 1_000
+const EXIT_CUT_OFF = 130
+
+/** The first signal drains; a second one ends the process, which is as safe as any crash. */
 const runMain = Runtime.makeRunMain(({ fiber, teardown }) => {
-  const stop = () => fiber.interruptUnsafe()
-  process.on("SIGINT", stop).on("SIGTERM", stop)
+  let firstAt: number | undefined
+  const stop = () => {
+    firstAt ??= performance.now()
+    if (performance.now() - firstAt > SAME_SIGNAL_MS) process.exit(EXIT_CUT_OFF)
+    fiber.interruptUnsafe()
+  }
+  process.on("SIGINT", stop).on("SIGTERM", stop).on("SIGHUP", stop)
   fiber.addObserver((exit) => teardown(exit, (code) => process.exit(code)))
 })
 

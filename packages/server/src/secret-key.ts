@@ -1,7 +1,8 @@
 import { randomBytes } from "node:crypto"
 import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, readFileSync, statSync, writeSync } from "node:fs"
 import { dirname } from "node:path"
-import { SECRET_KEY_BYTES } from "@event-service-agent/platform/request-vault"
+import { anySealedRequest } from "@event-service-agent/adapters/sqlite/backlog"
+import { RequestVault, SECRET_KEY_BYTES } from "@event-service-agent/platform/request-vault"
 import { Effect, Redacted, Schema } from "effect"
 
 /** The key that seals requests cannot be used. The message says why and what to do. */
@@ -32,6 +33,17 @@ export const loadSecretKey = Effect.fn("Server.loadSecretKey")((path: string, db
     catch: (cause) => new SecretKeyUnusable({ path, reason: cause instanceof Error ? cause.message : String(cause) })
   })
 )
+
+/** Refuses a key that did not seal the stored requests: every call that waits would fail at its due time. */
+export const checkSecretKey = Effect.fn("Server.checkSecretKey")(function* (path: string) {
+  const vault = yield* RequestVault
+  const sealed = yield* anySealedRequest
+  if (sealed === undefined || vault.isOwn(sealed)) return
+  return yield* new SecretKeyUnusable({
+    path,
+    reason: "another key sealed the requests in the database. Restore that one, or start with another DB_PATH"
+  })
+})
 
 const read = (path: string): Buffer => {
   if ((statSync(path).mode & 0o077) !== 0) throw new Error("others can read it; run chmod 600 on it")

@@ -115,6 +115,14 @@ describe("a start that is refused", () => {
     expect(existsSync(keyFile)).toBe(false)
   }, 15_000)
 
+  it("refuses a key that did not seal the requests in the database", async () => {
+    await using service = await Service.start()
+    await submit(service, TENANT, { ...call("https://example.com/"), dueAt: FAR })
+    await service.kill("SIGTERM")
+    writeFileSync(join(service.folder, "secret.key"), `${"ab".repeat(32)}\n`)
+    await expectRefused(service.folder, "another key sealed the requests in the database")
+  }, 10_000)
+
   it("names the port that another program has, and what to set", async () => {
     await using other = countingTarget()
     using folder = temporaryFolder()

@@ -1,6 +1,15 @@
 import { Effect } from "effect"
 import { ReadConnection } from "./database.ts"
 
+/** One of the sealed requests that are stored, of whatever tenant: shows which key seals them. */
+export const anySealedRequest = Effect.gen(function* () {
+  const reader = yield* ReadConnection
+  const row = yield* reader
+    .prepare<{ readonly sealed: Uint8Array }>("SELECT sealed FROM outbox WHERE sealed IS NOT NULL LIMIT 1")
+    .first()
+  return row?.sealed
+})
+
 /** How much work is stored, over all tenants: for the start banner. */
 export const countBacklog = Effect.gen(function* () {
   const reader = yield* ReadConnection

@@ -33,7 +33,7 @@ export const logTransitions = Effect.fnUntraced(function* (call: ServiceCall, st
   const lateness = "latenessMs" in call ? { latenessMs: call.latenessMs } : {}
   const failure = call._tag === "Failed" ? { kind: call.error.kind, sent: call.error.sent } : {}
   for (const state of states) {
-    const line = Effect.logInfo(`service call ${state}`)
+    const line = state === "Failed" ? Effect.logWarning("service call Failed") : Effect.logInfo(`service call ${state}`)
     unit.afterCommit(Effect.annotateLogs(line, { tenantId, serviceCallId, correlationId, ...lateness, ...failure }))
   }
 })
