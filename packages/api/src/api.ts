@@ -6,7 +6,7 @@ import type { RequestVault } from "@event-service-agent/platform/request-vault"
 import type { Transaction } from "@event-service-agent/platform/transaction"
 import { Effect, Layer } from "effect"
 import { SecureRandom } from "effect/crypto"
-import { HttpRouter, HttpServer, HttpServerRespondable } from "effect/http"
+import { HttpRouter, HttpServer, HttpServerRespondable, HttpServerResponse } from "effect/http"
 import { HttpApiBuilder, HttpApiMiddleware, HttpApiScalar } from "effect/http-api"
 import { Api, RequestSchemaErrors } from "./contract.ts"
 import { DOCS_PATH, type EdgeOptions, layerEdge, OPENAPI_PATH } from "./edge.ts"
@@ -45,7 +45,9 @@ export const layer = (options: EdgeOptions) =>
       Layer.provide(layerRequestSchemaErrors),
       Layer.provide(HttpServer.layerServices)
     ),
-    HttpApiScalar.layer(Api, { path: DOCS_PATH })
+    HttpApiScalar.layer(Api, { path: DOCS_PATH }),
+    // Until there is a page, people who open the service in a browser get its reference.
+    HttpRouter.add("GET", "/", HttpServerResponse.redirect(DOCS_PATH))
   ).pipe(
     Layer.provideMerge(layerEdge(options)),
     HttpRouter.provideRequest(Layer.effectContext(Effect.context<Needs>())),

@@ -1,5 +1,6 @@
 import type { ServiceCallDetail } from "@event-service-agent/orchestration/ports/service-call-reader"
 import { EventBusPort } from "@event-service-agent/platform/event-bus"
+import { Outbox } from "@event-service-agent/platform/outbox"
 import { Transaction } from "@event-service-agent/platform/transaction"
 import type { MessageDraft } from "@event-service-agent/schemas/messages/catalogue"
 import { DateTime, Effect, Option, Schedule } from "effect"
@@ -20,13 +21,10 @@ type Order =
   | Pick<MessageDraft<"CancelServiceCall">, "type" | "payload">
   | Pick<MessageDraft<"SetServiceCallTags">, "type" | "payload">
 
-/** Sends the command to orchestration and waits until the call shows its decision, or for `DECISION_WAIT_MS`. */
-export const awaitDecision = Effect.fnUntraced(function* (
-  call: ServiceCallDetail,
-  order: Order,
-  shows: (call: ServiceCallDetail) => boolean
-) {
+/** Sends the command to orchestration, and waits until that has handled it, or for `DECISION_WAIT_MS`. */
+export const awaitDecision = Effect.fnUntraced(function* (call: ServiceCallDetail, order: Order) {
   const bus = yield* EventBusPort
+  const outbox = yield* Outbox
   const transaction = yield* Transaction
   const envelope = {
     tenantId: call.tenantId,
@@ -38,12 +36,11 @@ export const awaitDecision = Effect.fnUntraced(function* (
     causationId: null
   }
   yield* transaction.run(bus.publish([{ ...envelope, ...order }]))
-  const changed = yield* getServiceCall(call).pipe(
-    Effect.repeat({ until: shows, schedule: Schedule.spaced(DECISION_POLL_MS) }),
+  const handled = yield* outbox.unhandled(order.type, call.tenantId).pipe(
+    Effect.map((ids) => !ids.has(call.serviceCallId)),
+    Effect.repeat({ until: (isHandled) => isHandled, schedule: Schedule.spaced(DECISION_POLL_MS) }),
     Effect.timeoutOption(DECISION_WAIT_MS)
   )
-  return Option.match(changed, {
-    onNone: (): Decision => ({ isDecided: false, call }),
-    onSome: (changed): Decision => ({ isDecided: true, call: changed })
-  })
+  const decision: Decision = { isDecided: Option.isSome(handled), call: yield* getServiceCall(call) }
+  return decision
 })

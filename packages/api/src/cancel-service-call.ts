@@ -12,7 +12,7 @@ export const cancelServiceCall = Effect.fn("Api.cancelServiceCall")(function* (
 ) {
   const found = yield* getServiceCall(key)
   const decision: Decision = isOpen(found)
-    ? yield* awaitDecision(found, { type: "CancelServiceCall", payload: { reason } }, (call) => !isOpen(call))
+    ? yield* awaitDecision(found, { type: "CancelServiceCall", payload: { reason } })
     : { isDecided: true, call: found }
   const { status } = decision.call
   if (decision.isDecided && status !== "Cancelled") {

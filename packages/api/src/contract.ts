@@ -1,7 +1,7 @@
 import { OnUnknown, RedactedRequest } from "@event-service-agent/schemas/http-request"
 import { CorrelationId, ServiceCallId, TenantId } from "@event-service-agent/schemas/ids"
-import { ErrorMeta, ResponseMeta } from "@event-service-agent/schemas/outcome"
-import { Tag, Tags } from "@event-service-agent/schemas/tags"
+import { ErrorMeta, FailureKind, ResponseMeta, Sent } from "@event-service-agent/schemas/outcome"
+import { TAGS_MAX, Tag, Tags } from "@event-service-agent/schemas/tags"
 import { Timestamp } from "@event-service-agent/schemas/time"
 import { Schema } from "effect"
 import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiMiddleware, HttpApiSchema, OpenApi } from "effect/http-api"
@@ -46,6 +46,11 @@ export const CallSummary = Schema.Struct({
   latenessMs: Schema.NullOr(Schema.Int).annotate({
     description: "From the later of dueAt and acceptedAt to the last instant before the send; null if unsent"
   }),
+  failure: Schema.NullOr(
+    Schema.Struct({ kind: FailureKind, message: Schema.String, sent: Sent }).annotate({
+      description: "Why a failed call failed, and whether the request was sent; null for other calls"
+    })
+  ),
   correlationId: CorrelationId
 }).annotate({ identifier: "CallSummary" })
 
@@ -141,8 +146,12 @@ const ServiceCalls = HttpApiGroup.make("serviceCalls")
     HttpApiEndpoint.get("list", calls, {
       params: tenant,
       query: {
-        status: Schema.optionalKey(Schema.Array(Status)),
-        tag: Schema.optionalKey(Schema.Array(Tag)),
+        status: Schema.optionalKey(
+          Schema.Array(Status).check(Schema.isUnique({ message: "Expected each status once" }))
+        ),
+        tag: Schema.optionalKey(
+          Schema.Array(Tag).check(Schema.isMaxLength(TAGS_MAX, { message: `Expected at most ${TAGS_MAX} tags` }))
+        ),
         from: Schema.optionalKey(Timestamp),
         to: Schema.optionalKey(Timestamp),
         q: Schema.optionalKey(Schema.String),

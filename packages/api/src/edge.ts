@@ -47,24 +47,19 @@ export const layerEdge = (options: EdgeOptions) =>
           const correlationId = CorrelationId.make(yield* random.uuidV7())
           const startedAt = yield* Clock.currentTimeMillis
           const refusal = refuse(request, hosts)
-          const response =
+          const answer =
             refusal === undefined
-              ? yield* app.pipe(
+              ? app.pipe(
                   Effect.provideService(RequestCorrelation, correlationId),
-                  Effect.catchCause((cause) =>
-                    explain(cause, request, methodsAt).pipe(Effect.annotateLogs({ correlationId }))
-                  )
+                  Effect.catchCause((cause) => explain(cause, request, methodsAt))
                 )
-              : yield* HttpServerRespondable.toResponse(refusal)
-          const status = response.status
+              : HttpServerRespondable.toResponse(refusal)
+          const response = yield* Effect.annotateLogs(answer, { correlationId })
+          const { method } = request
+          const { status } = response
           const tookMs = (yield* Clock.currentTimeMillis) - startedAt
-          yield* Effect.logDebug("request", {
-            method: request.method,
-            path: pathOf(request),
-            status,
-            tookMs,
-            correlationId
-          })
+          const facts = { correlationId, method, path: pathOf(request), status, tookMs }
+          yield* Effect.annotateLogs(Effect.logDebug("request"), facts)
           return stamp(response, correlationId)
         })
     }),
@@ -115,7 +110,7 @@ const makeMethodTable = () => {
       methods.add(endpoint.method)
     }
   })
-  for (const path of [OPENAPI_PATH, DOCS_PATH] as const) table.on("GET", path, true)
+  for (const path of ["/", OPENAPI_PATH, DOCS_PATH] as const) table.on("GET", path, true)
   return (url: string): ReadonlyArray<string> =>
     [...methods]
       .filter((method) => table.find(method, url) !== undefined)

@@ -60,8 +60,13 @@ export const fieldErrors = (place: FieldError["in"], error: Schema.SchemaError):
     in: place,
     pointer: pointerTo((issue.path ?? []).map((part) => (typeof part === "object" ? part.key : part))),
     // The values of a query are text, unless a parameter is repeated.
-    detail: place === "query" && issue.message === "Expected string" ? "Give this once" : issue.message
+    detail: place === "query" ? inQuery(issue.message) : issue.message
   }))
+
+const inQuery = (message: string): string => {
+  if (message === "Expected string") return "Give this once"
+  return message.includes("RFC 3339") ? `${message}; in a query, write + as %2B` : message
+}
 
 const pointerTo = (path: ReadonlyArray<PropertyKey>): string =>
   fragment(path.map((part) => `/${JsonPointer.escapeToken(String(part))}`).join(""))

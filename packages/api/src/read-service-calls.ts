@@ -85,6 +85,7 @@ export const submitted = ({ fingerprint: _, ...submission }: Submission): Servic
   status: "Submitted",
   finishedAt: null,
   latenessMs: null,
+  failure: null,
   history: [{ status: "Submitted", at: submission.acceptedAt }],
   attempt: null,
   outcome: null
@@ -94,12 +95,15 @@ export const submitted = ({ fingerprint: _, ...submission }: Submission): Servic
 export const matches = (filter: ServiceCallFilter, call: ServiceCallSummary): boolean => {
   const { statuses, tags, from, to, text } = filter
   const dueAt = toMillis(call.dueAt)
-  const sought = text?.toLowerCase() ?? ""
+  const sought = lowerAscii(text ?? "")
   return (
     (statuses.length === 0 || statuses.includes(call.status)) &&
     tags.every((tag) => call.tags.includes(tag)) &&
     (from === undefined || dueAt >= toMillis(from)) &&
     (to === undefined || dueAt < toMillis(to)) &&
-    (call.name.toLowerCase().includes(sought) || call.request.url.toLowerCase().includes(sought))
+    (lowerAscii(call.name).includes(sought) || lowerAscii(call.request.url).includes(sought))
   )
 }
+
+/** As SQLite's lower: other letters stay. */
+const lowerAscii = (text: string): string => text.replaceAll(/[A-Z]/g, (letter) => letter.toLowerCase())

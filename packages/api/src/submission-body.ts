@@ -31,7 +31,7 @@ export const SubmittedRequest = Schema.Struct({
 
 export const SubmissionBody = Schema.Struct({
   name: Schema.String.check(
-    Schema.isBetweenLength(1, NAME_CHARACTERS_MAX, { message: `Expected 1 to ${NAME_CHARACTERS_MAX} characters` }),
+    Schema.isBetweenCodePoints(1, NAME_CHARACTERS_MAX, { message: `Expected 1 to ${NAME_CHARACTERS_MAX} characters` }),
     Schema.isPattern(/^(?=.*\S)\P{Cc}*$/u, { message: "Expected a name without line breaks and control characters" })
   ),
   requestSpec: SubmittedRequest,

@@ -32,7 +32,8 @@ describe("cancelServiceCall", () => {
         correlationId: call.correlationId,
         payload: { reason: "no longer needed" }
       })
-      yield* know({ status: "Cancelled" })
+      yield* processCommands
+      yield* settle
       yield* TestClock.adjust(100)
       expect(yield* Fiber.join(cancelling)).toMatchObject({ isDecided: true, call: { status: "Cancelled" } })
     })
@@ -45,6 +46,8 @@ describe("cancelServiceCall", () => {
       const cancelling = yield* Effect.forkChild(Effect.flip(cancelServiceCall(call, null)))
       yield* TestClock.adjust(100)
       yield* know({ status: "Running" })
+      yield* processCommands
+      yield* settle
       yield* TestClock.adjust(100)
       expect(yield* Fiber.join(cancelling)).toMatchObject({ _tag: "NotCancellable", serviceCallStatus: "Running" })
     })
@@ -96,6 +99,22 @@ describe("setServiceCallTags", () => {
         isDecided: true,
         call: { tags: ["b", "star"], status: "Failed" }
       })
+    })
+  )
+
+  test(
+    "answers all of several at the same time, of which the last one stays",
+    Effect.gen(function* () {
+      yield* know({ status: "Scheduled" })
+      yield* processCommands
+      const tags = ["a", "b", "c", "d"]
+      const tagging = Effect.forEach(tags, (tag) => setServiceCallTags(call, [tag]), { concurrency: "unbounded" })
+      const fiber = yield* Effect.forkChild(tagging)
+      yield* settle
+      yield* TestClock.adjust(100)
+      const decisions = yield* Fiber.join(fiber)
+      expect(decisions.map(({ isDecided }) => isDecided)).toEqual([true, true, true, true])
+      expect(decisions.at(-1)?.call.tags).toEqual(["d"])
     })
   )
 

@@ -86,6 +86,7 @@ const scheduled = ({
   dueAt: payload.dueAt,
   finishedAt: null,
   latenessMs: null,
+  failure: null,
   correlationId,
   timeoutMs: payload.timeoutMs,
   onUnknown: payload.onUnknown,

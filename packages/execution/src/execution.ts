@@ -11,7 +11,7 @@ import { startExecution } from "./workflows/start-execution.ts"
 
 export const SWEEP_INTERVAL_MS = 1_000
 /** How long a stopping agent waits for the sends that run. */
-export const DRAIN_GRACE_MS = 25_000
+export const DRAIN_GRACE_MS = 20_000
 
 export interface Options {
   /** Names this start of the program; a new random one if absent. Attempts of any other are ended as lost. */

@@ -64,7 +64,7 @@ const HEADERS_SHOWN = new Set([
   "x-request-id"
 ])
 const SECRET_NAME =
-  /auth|token|secret|pass|pwd|^pw$|otp|jwt|api[-_]?key|access[-_]?key|signature|credential|session|^sig$|^key$|^code$/i
+  /auth|token|secret|pass|pwd|jwt|bearer|assertion|signature|hmac|credential|session|ticket|saml|(^|[-_.])key$|apikey|^(pw|sig|code|otp|pin|k)$/i
 
 /** The redacted view of a request. */
 export const redactRequest = (spec: RequestSpec): RedactedRequest => ({
@@ -87,7 +87,7 @@ export const redactHeaders = (headers: Iterable<readonly [string, string]>): Rec
 
 /** The URL without the fragment, user information and values of secret-looking query parameters. */
 export const redactUrl = (text: string): string => {
-  if (!URL.canParse(text)) return text.split("?")[0] ?? ""
+  if (!URL.canParse(text)) return text.split(/[?#]/)[0] ?? ""
   const url = new URL(text)
   url.username = ""
   url.password = ""

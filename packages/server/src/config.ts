@@ -38,14 +38,14 @@ type Environment = Readonly<Record<string, string | undefined>>
 /** Requests that Bun sends at the same time when BUN_CONFIG_MAX_HTTP_REQUESTS does not say otherwise. */
 const BUN_REQUESTS_DEFAULT = 256
 
-const LOG_LEVELS: Readonly<Record<string, LogLevel.LogLevel>> = {
-  trace: "Trace",
-  debug: "Debug",
-  info: "Info",
-  warning: "Warn",
-  error: "Error",
-  none: "None"
-}
+const LOG_LEVELS: ReadonlyMap<string, LogLevel.LogLevel> = new Map([
+  ["trace", "Trace"],
+  ["debug", "Debug"],
+  ["info", "Info"],
+  ["warning", "Warn"],
+  ["error", "Error"],
+  ["none", "None"]
+])
 
 /**
  * Reads the settings and reports all wrong ones at once. No value is repeated in a message: it may be a secret in the
@@ -86,7 +86,12 @@ export const readSettings = Effect.fnUntraced(function* (environment: Environmen
   const egressAllow = parseEgressAllow(environment["EGRESS_ALLOW"] ?? "")
   if (Result.isFailure(egressAllow)) problems.push(`EGRESS_ALLOW is wrong: ${egressAllow.failure}.`)
   // Requests beyond what Bun sends at once would queue inside it: their lateness and their timeouts would be untrue.
-  const requestsMax = Number(environment["BUN_CONFIG_MAX_HTTP_REQUESTS"]) || BUN_REQUESTS_DEFAULT
+  const requestsMax = read(
+    "BUN_CONFIG_MAX_HTTP_REQUESTS",
+    BUN_REQUESTS_DEFAULT,
+    integer(1, 65_535),
+    "a number of requests from 1 to 65535"
+  )
   const inFlightMax = read(
     "IN_FLIGHT_MAX",
     Math.min(1_000, requestsMax),
@@ -106,7 +111,12 @@ export const readSettings = Effect.fnUntraced(function* (environment: Environmen
       oneOf(["pretty", "json", "logfmt"]),
       "pretty, json or logfmt"
     ),
-    logLevel: read("LOG_LEVEL", "Info", (text) => LOG_LEVELS[text.toLowerCase()], Object.keys(LOG_LEVELS).join(", ")),
+    logLevel: read(
+      "LOG_LEVEL",
+      "Info",
+      (text) => LOG_LEVELS.get(text.toLowerCase()),
+      [...LOG_LEVELS.keys()].join(", ")
+    ),
     echoPort,
     inFlightMax,
     inFlightPerTenantMax: read(

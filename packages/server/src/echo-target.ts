@@ -23,7 +23,7 @@ export const serveEcho = (port: number) =>
     Effect.map((server) => server.port ?? port),
     Effect.catch(() =>
       Effect.as(
-        Effect.logWarning(`no echo target: port ${port} is taken. Set ECHO_PORT to another one, or to off`),
+        Effect.logWarning(`no echo target: cannot listen on port ${port}. Set ECHO_PORT to another one, or to off`),
         null
       )
     )

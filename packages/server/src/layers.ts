@@ -18,14 +18,14 @@ import { TimerPort } from "@event-service-agent/platform/timer-port"
 import * as Timer from "@event-service-agent/timer/timer"
 import { Effect, Layer, Logger, References, Result } from "effect"
 import { SecureRandom } from "effect/crypto"
-import { HttpRouter, HttpServerResponse } from "effect/http"
+import { HttpRouter } from "effect/http"
 import { layer as layerBanner } from "./banner.ts"
 import type { Settings } from "./config.ts"
 import { serveEcho } from "./echo-target.ts"
 import { lineLogger } from "./log-line.ts"
 import { checkSecretKey, loadSecretKey } from "./secret-key.ts"
 
-/** Requests under way get this long when the service stops; with execution's grace it stays below 30 seconds. */
+/** Requests under way get this long when the service stops. With execution's 20 s and three inboxes of 2 s: below 30 s. */
 const HTTP_DRAIN_MS = 3_000
 
 /** The whole service. Whatever is provided is built first and released last, so that stopping drains from the edge in. */
@@ -71,12 +71,9 @@ const layerStorage = (dbPath: string) =>
 
 const layerHttp = ({ host, port, allowedHosts }: Settings) =>
   BunHttpServer.layer({ host, port, drainMs: HTTP_DRAIN_MS }).pipe(
-    Layer.provide(Layer.merge(Api.layer({ hosts: allowedHosts }), layerRoot)),
+    Layer.provide(Api.layer({ hosts: allowedHosts })),
     Layer.provide(HttpRouter.layer)
   )
-
-/** Until there is a page, people who open the service in a browser get its reference. */
-const layerRoot = HttpRouter.add("GET", "/", HttpServerResponse.redirect("/docs"))
 
 const layerLogs = ({ logFormat, logLevel }: Settings) => {
   const loggers = { pretty: lineLogger, json: Logger.consoleJson, logfmt: Logger.consoleLogFmt }

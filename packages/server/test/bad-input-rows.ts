@@ -195,6 +195,8 @@ export const ROWS: ReadonlyArray<Row> = [
     403
   ],
   query("limit=0", "limit"),
+  query(Array.from({ length: 21 }, (_, n) => `tag=${n}`).join("&"), "tag"),
+  query("status=Failed&status=Failed", "status"),
   query("limit=101", "limit"),
   query("limit=1.5", "limit"),
   query("limit=many", "limit"),

@@ -2,7 +2,7 @@ import { mkdirSync } from "node:fs"
 import { dirname } from "node:path"
 import { Context, Effect, Layer, Schema, type Scope } from "effect"
 import { SqliteConnection } from "../bun/sqlite.ts"
-import { migrate, readPragma } from "./migrations.ts"
+import { APPLICATION_ID, migrate, readPragma } from "./migrations.ts"
 
 /** The connection that the writer alone uses. */
 export class WriteConnection extends Context.Service<WriteConnection, SqliteConnection>()(
@@ -70,6 +70,7 @@ const prepareWriter = (writer: SqliteConnection): void => {
   const check = bytes <= CHECKED_BYTES_MAX ? readPragma(database, "quick_check(1)") : "ok"
   if (check !== "ok") throw new Error(`it is damaged (${check}); restore a backup`)
   migrate(database)
+  database.run(`BEGIN IMMEDIATE; PRAGMA application_id = ${APPLICATION_ID}; COMMIT`)
   for (const [name, set, answer] of PRAGMAS) {
     database.run(`PRAGMA ${name} = ${set}`)
     const got = readPragma(database, name)
@@ -77,10 +78,15 @@ const prepareWriter = (writer: SqliteConnection): void => {
   }
 }
 
-/** Held until the process ends, however it ends: the kernel releases a file lock on SIGKILL, too. */
+/**
+ * A write that is never committed: on a file that this user may not write, `BEGIN EXCLUSIVE` alone succeeds without a
+ * lock. Held until the process ends, however it ends: the kernel releases a file lock on SIGKILL, too.
+ */
 const lock = (path: string): Effect.Effect<SqliteConnection, DatabaseUnusable, Scope.Scope> =>
   open(`${path}.lock`, "create").pipe(
-    Effect.tap((held) => attempt(path, () => held.database.run("PRAGMA busy_timeout = 0; BEGIN EXCLUSIVE"))),
+    Effect.tap((held) =>
+      attempt(path, () => held.database.run("PRAGMA busy_timeout = 0; BEGIN EXCLUSIVE; PRAGMA user_version = 1"))
+    ),
     Effect.mapError((error) =>
       error.reason.includes("locked")
         ? new DatabaseUnusable({ path, reason: "another process is using it; stop that one or set another DB_PATH" })
@@ -103,5 +109,6 @@ const attempt = <A>(path: string, f: () => A): Effect.Effect<A, DatabaseUnusable
 const explain = (cause: unknown): string => {
   const message = cause instanceof Error ? cause.message : String(cause)
   if (message.includes("malformed")) return `it is damaged (${message}); restore a backup`
+  if (message.includes("readonly")) return "this user may not write it; give it the rights, or set another DB_PATH"
   return message.includes("not a database") ? "it is no database; choose another DB_PATH" : message
 }

@@ -1,5 +1,5 @@
 import type { SQLQueryBindings } from "bun:sqlite"
-import type { ServiceCall } from "@event-service-agent/orchestration/domain/service-call"
+import type { Failed, ServiceCall } from "@event-service-agent/orchestration/domain/service-call"
 import {
   type Cursor,
   type ServiceCallDetail,
@@ -15,6 +15,11 @@ import type { Prepared } from "../bun/sqlite.ts"
 import { ReadConnection } from "./database.ts"
 import { type ServiceCallRow, toServiceCall } from "./service-call-rows.ts"
 
+/** All but the sealed request, which nobody lists and which may be large. */
+const LISTED_COLUMNS = `c.tenant_id, c.service_call_id, c.revision, c.status, c.name, c.request, NULL AS sealed, c.tags,
+  c.timeout_ms, c.on_unknown, c.keep_request, c.correlation_id, c.accepted_at, c.due_at, c.submitted_at,
+  c.scheduled_at, c.is_due, c.started_at, c.attempt, c.attempt_started_at, c.finished_at, c.lateness_ms, c.outcome`
+
 export const layer = Layer.effect(
   ServiceCallReader,
   Effect.gen(function* () {
@@ -22,7 +27,7 @@ export const layer = Layer.effect(
     const get = reader.prepare<ServiceCallRow>(
       "SELECT * FROM service_calls WHERE tenant_id = ? AND service_call_id = ?"
     )
-    // One statement for each combination of filters in use: their number is small, values are bound.
+    // One statement for each combination of filters in use, of which there are at most 144: all values are bound.
     const lists = new Map<string, Prepared<ServiceCallRow>>()
 
     return ServiceCallReader.of({
@@ -50,7 +55,7 @@ export const listQuery = (
   filter: ServiceCallFilter,
   page: { readonly after?: Cursor; readonly limit: number }
 ): { readonly sql: string; readonly bindings: ReadonlyArray<SQLQueryBindings> } => {
-  const [drivingTag, ...furtherTags] = filter.tags
+  const [drivingTag, ...furtherTags] = new Set(filter.tags)
   const order = drivingTag === undefined ? "c" : "t"
   const conditions: Array<string> = []
   const bindings: Array<SQLQueryBindings> = []
@@ -67,7 +72,7 @@ export const listQuery = (
   }
   if (filter.statuses.length === 1) where("c.status = ?", ...filter.statuses)
   else if (filter.statuses.length > 1) {
-    where(`+c.status IN (${filter.statuses.map(() => "?").join(", ")})`, ...filter.statuses)
+    where("+c.status IN (SELECT value FROM json_each(?))", JSON.stringify(filter.statuses))
   }
   if (filter.from !== undefined) where("c.due_at >= ?", toMillis(filter.from))
   if (filter.to !== undefined) where("c.due_at < ?", toMillis(filter.to))
@@ -78,11 +83,12 @@ export const listQuery = (
       filter.text
     )
   }
-  for (const tag of furtherTags) {
+  if (furtherTags.length > 0) {
     where(
-      `EXISTS (SELECT 1 FROM service_call_tags f WHERE f.tenant_id = c.tenant_id AND f.tag = ?
-         AND f.accepted_at = c.accepted_at AND f.service_call_id = c.service_call_id)`,
-      tag
+      `(SELECT count(*) FROM json_each(?) w JOIN service_call_tags f ON f.tenant_id = c.tenant_id AND f.tag = w.value
+          AND f.accepted_at = c.accepted_at AND f.service_call_id = c.service_call_id) = ?`,
+      JSON.stringify(furtherTags),
+      furtherTags.length
     )
   }
   const from =
@@ -90,7 +96,7 @@ export const listQuery = (
       ? "service_calls c"
       : `service_call_tags t JOIN service_calls c
            ON c.tenant_id = t.tenant_id AND c.service_call_id = t.service_call_id`
-  const sql = `SELECT c.* FROM ${from} WHERE ${conditions.join(" AND ")}
+  const sql = `SELECT ${LISTED_COLUMNS} FROM ${from} WHERE ${conditions.join(" AND ")}
     ORDER BY ${order}.accepted_at DESC, ${order}.service_call_id DESC LIMIT ?`
   return { sql, bindings: [...bindings, page.limit] }
 }
@@ -106,6 +112,7 @@ const toSummary = (call: ServiceCall): ServiceCallSummary => ({
   dueAt: call.dueAt,
   finishedAt: endOf(call),
   latenessMs: "latenessMs" in call ? call.latenessMs : null,
+  failure: call._tag === "Failed" ? failureOf(call) : null,
   correlationId: call.correlationId
 })
 
@@ -128,6 +135,8 @@ const historyOf = (call: ServiceCall): ServiceCallDetail["history"] => {
   ]
   return steps.flatMap(([status, at]) => (at === null ? [] : { status, at }))
 }
+
+const failureOf = ({ error: { kind, message, sent } }: Failed) => ({ kind, message, sent })
 
 const endOf = (call: ServiceCall): DateTime.Utc | null => {
   if (call._tag === "Cancelled") return call.cancelledAt

@@ -115,6 +115,33 @@ describe("a target that reads and closes without an answer", () => {
   )
 })
 
+describe("a name with several addresses", () => {
+  const inTurn = (...addresses: ReadonlyArray<string>) => client(async () => addresses, "127.0.0.0/8, target.test")
+  const named = (url: string) => url.replace("127.0.0.1", "target.test")
+
+  it(
+    "is tried at the next one when the connection is refused, which carried nothing",
+    live(
+      Effect.gen(function* () {
+        const echo = yield* target((socket) => socket.end(OK))
+        expect((yield* send(get(named(echo.url)))).status).toBe(200)
+        expect(echo.requests).toHaveLength(1)
+      }).pipe(Effect.provide(inTurn("127.0.0.2", "127.0.0.3", "127.0.0.1")))
+    )
+  )
+
+  it(
+    "gets one request in all when the first address reads it and closes",
+    live(
+      Effect.gen(function* () {
+        const closer = yield* target((socket) => socket.destroy())
+        expect(yield* failureOf(get(named(closer.url)))).toMatchObject({ kind: "ConnectionClosed", sent: "maybe" })
+        expect(closer.requests).toHaveLength(1)
+      }).pipe(Effect.provide(inTurn("127.0.0.1", "127.0.0.1")))
+    )
+  )
+})
+
 describe("an answer", () => {
   it(
     "is given whole, with the time of the send and how long it took",

@@ -178,6 +178,22 @@ describe("ServiceCallReader, on SQLite", () => {
   )
 
   it(
+    "asks for any number of tags and statuses with one statement",
+    live(
+      Effect.gen(function* () {
+        const tags = Array.from({ length: 500 }, (_, n) => `tag ${n}`)
+        const texts = [2, 3, 50, 500].map((count) => {
+          const filter = { statuses: [...STATUSES].slice(0, Math.min(count, 6)), tags: tags.slice(0, count) }
+          return listQuery(acme, filter, { limit: 20 }).sql
+        })
+        expect(new Set(texts).size).toBe(1)
+        const reader = yield* ServiceCallReader
+        expect(yield* reader.list(acme, { statuses: [], tags }, { limit: 20 })).toEqual([])
+      }).pipe(Effect.provide(storage))
+    )
+  )
+
+  it(
     "cannot write",
     live(
       Effect.gen(function* () {

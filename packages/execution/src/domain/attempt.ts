@@ -133,7 +133,8 @@ const envelopeOf = ({ key, correlationId, causationId }: OpenAttempt) => ({
 })
 
 const hintFor = (status: number): string => {
-  if (status >= 300 && status <= 399) return ", a redirect. Redirects are not followed: submit the final URL"
+  if (status >= 300 && status <= 399 && status !== 304)
+    return ", a redirect. Redirects are not followed: submit the final URL"
   if (status >= 400 && status <= 499) return ": it refused the request"
   return status >= 500 ? ": it failed on the request" : ""
 }

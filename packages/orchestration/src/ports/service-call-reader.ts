@@ -21,6 +21,8 @@ export interface ServiceCallSummary {
   readonly finishedAt: DateTime.Utc | null
   /** The last instant before the send minus max(dueAt, acceptedAt), in milliseconds; `null` if unsent. */
   readonly latenessMs: number | null
+  /** Why a failed call failed; the detail has more. */
+  readonly failure: Pick<ErrorMeta, "kind" | "message" | "sent"> | null
   readonly correlationId: CorrelationId
 }
 

@@ -5,6 +5,7 @@ import { tagsChanged } from "../domain/domain-events.ts"
 import { changeTags } from "../domain/service-call.ts"
 import { ServiceCallRepository } from "../ports/service-call-repository.ts"
 import { findKnown } from "./find-known.ts"
+import { logTransitions } from "./record-transition.ts"
 
 /** Replaces a call's tags, whatever state it is in. The same tags again change nothing. */
 export const setServiceCallTags = Effect.fn("Orchestration.setServiceCallTags")(function* (
@@ -20,4 +21,5 @@ export const setServiceCallTags = Effect.fn("Orchestration.setServiceCallTags")(
   const changed = changeTags(call, tags)
   yield* repository.update(call, changed)
   yield* bus.publish([tagsChanged(changed, now, command)])
+  yield* logTransitions(changed, ["tags changed"])
 })
