@@ -224,7 +224,7 @@ describe("the echo target", () => {
     await using other = countingTarget()
     await using service = await Service.start({ ECHO_PORT: portOf(other) })
     expect(service.logs.filter(({ level }) => level === "WARN").map(({ message }) => message)).toEqual([
-      `no echo target: port ${portOf(other)} is taken. Set ECHO_PORT to another one, or to off`
+      `no echo target: cannot listen on port ${portOf(other)}. Set ECHO_PORT to another one, or to off`
     ])
     const refused = await service.fetch(callsOf(TENANT), json(call(other.url)))
     expect(refused.status).toBe(422)

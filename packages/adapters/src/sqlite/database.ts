@@ -70,7 +70,8 @@ const prepareWriter = (writer: SqliteConnection): void => {
   const check = bytes <= CHECKED_BYTES_MAX ? readPragma(database, "quick_check(1)") : "ok"
   if (check !== "ok") throw new Error(`it is damaged (${check}); restore a backup`)
   migrate(database)
-  database.run(`BEGIN IMMEDIATE; PRAGMA application_id = ${APPLICATION_ID}; COMMIT`)
+  // SQLite opens a file that this user may not write, too, and says so only at the first write.
+  database.run(`BEGIN IMMEDIATE; PRAGMA application_id = ${APPLICATION_ID}; ROLLBACK`)
   for (const [name, set, answer] of PRAGMAS) {
     database.run(`PRAGMA ${name} = ${set}`)
     const got = readPragma(database, name)
