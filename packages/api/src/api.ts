@@ -45,7 +45,8 @@ export const layer = (options: EdgeOptions) =>
       Layer.provide(layerRequestSchemaErrors),
       Layer.provide(HttpServer.layerServices)
     ),
-    HttpApiScalar.layer(Api, { path: DOCS_PATH }),
+    // Its default fonts would come from another server.
+    HttpApiScalar.layer(Api, { path: DOCS_PATH, scalar: { withDefaultFonts: false } }),
     // Until there is a page, people who open the service in a browser get its reference.
     HttpRouter.add("GET", "/", HttpServerResponse.redirect(DOCS_PATH))
   ).pipe(
