@@ -114,6 +114,6 @@ export const goodBody = {
 export const commandsUnderWay = Effect.gen(function* () {
   const outbox = yield* Outbox
   const transaction = yield* Transaction
-  const deliveries = yield* transaction.run(outbox.deliveriesAfter("orchestration", 0, 1_000))
+  const { deliveries } = yield* transaction.run(outbox.deliveriesAfter("orchestration", 0, 1_000))
   return deliveries.map((delivery) => delivery.message)
 })

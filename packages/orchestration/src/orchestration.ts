@@ -1,30 +1,27 @@
 import { EventBusPort } from "@event-service-agent/platform/event-bus"
 import { Transaction, UnitOfWork } from "@event-service-agent/platform/transaction"
-import { DateTime, Effect, Layer, Schedule } from "effect"
+import { Effect, Latch, Layer } from "effect"
 import { Admission, type Caps } from "./domain/admission.ts"
 import { ServiceCallRepository } from "./ports/service-call-repository.ts"
 import { cancelServiceCall } from "./workflows/cancel-service-call.ts"
 import { finishServiceCall } from "./workflows/finish-service-call.ts"
 import { noteExecutionStarted } from "./workflows/note-execution-started.ts"
 import { releaseDueServiceCall } from "./workflows/release-due-service-call.ts"
-import { Places, releaseWaiting } from "./workflows/release-service-calls.ts"
+import { PlaceFreed, Places, releaseNext } from "./workflows/release-service-calls.ts"
 import { setServiceCallTags } from "./workflows/set-service-call-tags.ts"
 import { submitServiceCall } from "./workflows/submit-service-call.ts"
 
-/** How soon a call that waits is released at the latest, when no ended call has handed it a place. */
+/** How soon a call that waits is released at the latest, when no ended call has freed a place, as after a start. */
 const RELEASE_SWEEP_MS = 1_000
 
-/**
- * Decides every transition of every call. At the start it counts the calls in flight. Calls that wait get the places of
- * calls that end; a sweep releases those for whom there are places left, as after a start.
- */
+/** Decides every transition of every call. At the start it counts the calls in flight and those that wait. */
 export const layer = (caps: Caps) =>
   Layer.effectDiscard(
     Effect.gen(function* () {
       const bus = yield* EventBusPort
       const transaction = yield* Transaction
       yield* transaction.run(countPlaces)
-      yield* sweep.pipe(Effect.repeat(Schedule.spaced(RELEASE_SWEEP_MS)), Effect.forkScoped)
+      yield* Effect.forkScoped(Effect.forever(releaseWaiting))
       yield* bus.subscribe("orchestration", {
         SubmitServiceCall: submitServiceCall,
         CancelServiceCall: cancelServiceCall,
@@ -35,7 +32,7 @@ export const layer = (caps: Caps) =>
         ExecutionFailed: finishServiceCall
       })
     })
-  ).pipe(Layer.provide(Layer.sync(Places, () => new Admission(caps))))
+  ).pipe(Layer.provide([Layer.sync(Places, () => new Admission(caps)), Layer.effect(PlaceFreed, Latch.make(true))]))
 
 const countPlaces = Effect.gen(function* () {
   const places = yield* Places
@@ -48,12 +45,19 @@ const countPlaces = Effect.gen(function* () {
   for (const [tenantId, calls] of due) unit.onRollback(places.wait(tenantId, calls))
 })
 
-const sweep = Effect.gen(function* () {
+/** One round: waits for a free place, then releases whoever can take one, a call in each unit. */
+const releaseWaiting = Effect.gen(function* () {
   const places = yield* Places
+  const freed = yield* PlaceFreed
   const transaction = yield* Transaction
-  while (places.next() !== undefined) yield* transaction.run(releaseBatch)
-}).pipe(Effect.catchCause((cause) => Effect.logError("the release of waiting calls failed, it will run again", cause)))
-
-const releaseBatch = Effect.gen(function* () {
-  yield* releaseWaiting(yield* DateTime.now, { messageId: null })
-})
+  yield* Effect.timeoutOption(freed.await, RELEASE_SWEEP_MS)
+  yield* freed.close
+  while (places.hasNext()) yield* transaction.run(releaseNext)
+}).pipe(
+  Effect.catchCause((cause) =>
+    Effect.andThen(
+      Effect.logError("the release of a waiting call failed, it will be tried again", cause),
+      Effect.sleep(RELEASE_SWEEP_MS)
+    )
+  )
+)

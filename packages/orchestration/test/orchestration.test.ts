@@ -4,14 +4,17 @@ import { TimerPort } from "@event-service-agent/platform/timer-port"
 import { Transaction, UnitOfWork } from "@event-service-agent/platform/transaction"
 import type { ServiceCallKey } from "@event-service-agent/schemas/ids"
 import type { MessageDraft } from "@event-service-agent/schemas/messages/catalogue"
+import { fromMillis } from "@event-service-agent/schemas/time"
 import { Clock, Effect, Layer, ManagedRuntime, Option, References } from "effect"
 import { TestClock } from "effect/testing"
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import type { Caps } from "../src/domain/admission.ts"
+import { awaitRelease, type ServiceCall } from "../src/domain/service-call.ts"
 import { layer as orchestrationLayer } from "../src/orchestration.ts"
 import { ServiceCallRepository } from "../src/ports/service-call-repository.ts"
 import { cancelDraft, dueDraft, keyOf, outcomeDraft, startedDraft, submitDraft, tagsDraft } from "./drafts.ts"
+import { running, scheduled } from "./service-calls.ts"
 
 /** What orchestration published, in the order of its commits. */
 class Published extends Array<MessageDraft> {
@@ -26,7 +29,7 @@ class Published extends Array<MessageDraft> {
 }
 
 /** Orchestration over the real bus in memory. The other modules are silent: the test speaks for them. */
-const makeSystem = (caps: Caps) => {
+const makeSystem = (caps: Caps, stored: ReadonlyArray<ServiceCall> = []) => {
   const published = new Published()
   const observed = Layer.effect(
     EventBusPort,
@@ -41,6 +44,7 @@ const makeSystem = (caps: Caps) => {
   )
   const layer = orchestrationLayer(caps).pipe(
     Layer.provide(TimerPort.layer),
+    Layer.provide(Layer.effectDiscard(insertAll(stored))),
     Layer.provideMerge(observed),
     Layer.provideMerge(Layer.merge(EventBusPort.layerMemory, ServiceCallRepository.layerMemory)),
     Layer.provideMerge(TestClock.layer()),
@@ -69,6 +73,12 @@ const makeSystem = (caps: Caps) => {
   const now = () => runtime.runPromise(Clock.currentTimeMillis)
   return { published, send, find, advance, setTime, now, stop: () => runtime.dispose() }
 }
+
+const insertAll = Effect.fnUntraced(function* (calls: ReadonlyArray<ServiceCall>) {
+  const transaction = yield* Transaction
+  const repository = yield* ServiceCallRepository
+  for (const call of calls) yield* transaction.run(repository.insert(call))
+})
 
 const withSystem = (caps: Caps, test: (system: ReturnType<typeof makeSystem>) => Promise<void>) => async () => {
   const system = makeSystem(caps)
@@ -188,6 +198,57 @@ describe("orchestration", () => {
       expect((await find(a2))?._tag).toBe("Cancelled")
     })
   )
+
+  it("releases after a start the calls that waited, as far as there are places", async () => {
+    const waiting = [1, 2, 3, 4].map((n) => ({ ...awaitRelease(scheduled), ...keyOf(n), dueAt: fromMillis(0) }))
+    const system = makeSystem({ total: 3, perTenant: 3 }, [{ ...running, ...keyOf(9) }, ...waiting])
+    try {
+      await system.advance(1_000)
+      const states = await Promise.all(waiting.map(async (call) => (await system.find(call))?._tag))
+      expect(states.sort()).toEqual(["Running", "Running", "Scheduled", "Scheduled"])
+    } finally {
+      await system.stop()
+    }
+  })
+
+  it("keeps the caps and leaves no place free that somebody waits for, whatever is due, ends or is cancelled", async () => {
+    const caps = { total: 2, perTenant: 1 }
+    const step = fc.record({ kind: fc.constantFrom("submit", "end", "cancel"), n: fc.nat(11) })
+    const keys = Array.from({ length: 12 }, (_, n) => keyOf(n, `tenant-${n % 3}`))
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { maxLength: 40 }), async (steps) => {
+        const system = makeSystem(caps)
+        const check = async () => {
+          const calls = (await Promise.all(keys.map(system.find))).flatMap((found) => found ?? [])
+          const inFlight = calls.filter((one) => one._tag === "Running")
+          const waiting = calls.filter((one) => one._tag === "Scheduled")
+          const has = (tenantId: string) => inFlight.some((one) => one.tenantId === tenantId)
+          expect(inFlight.length).toBeLessThanOrEqual(caps.total)
+          expect(new Set(inFlight.map((one) => one.tenantId)).size).toBe(inFlight.length)
+          if (inFlight.length < caps.total) expect(waiting.filter((one) => !has(one.tenantId))).toEqual([])
+          return inFlight
+        }
+        try {
+          for (const { kind, n } of steps) {
+            const key = keys[n] ?? call
+            const state = (await system.find(key))?._tag
+            if (kind === "submit") await system.send(submitDraft(key, { dueAt: 0 }))
+            if (kind === "end" && state === "Running") await system.send(outcomeDraft(key, "ExecutionSucceeded", 0))
+            if (kind === "cancel" && state !== undefined) await system.send(cancelDraft(key))
+            await check()
+          }
+          for (let inFlight = await check(); inFlight.length > 0; inFlight = await check()) {
+            for (const one of inFlight) await system.send(outcomeDraft(one, "ExecutionFailed", null))
+          }
+          const ended = await Promise.all(keys.map(async (key) => (await system.find(key))?._tag ?? "unknown"))
+          expect(ended.filter((state) => state === "Scheduled" || state === "Running")).toEqual([])
+        } finally {
+          await system.stop()
+        }
+      }),
+      { numRuns: 30 }
+    )
+  }, 30_000)
 
   it("agrees with a plain model under duplicated and reordered messages", async () => {
     const callNumber = fc.nat(4)

@@ -49,7 +49,7 @@ export const serviceCallRepositoryContract = (name: string, layer: Layer.Layer<P
         yield* insert(scheduled)
         yield* commit((repository) => repository.update(scheduled, running))
         expect(yield* find(scheduled)).toEqual(Option.some(running))
-        for (const stale of [scheduled, { ...running, revision: 99 }]) {
+        for (const stale of [scheduled, { ...running, revision: 99 }, { ...scheduled, revision: running.revision }]) {
           const conflict = yield* Effect.flip(commit((repository) => repository.update(stale, succeeded)))
           expect(conflict).toBeInstanceOf(RevisionConflict)
         }

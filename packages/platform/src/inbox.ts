@@ -85,11 +85,12 @@ export const makeInbox = Effect.fnUntraced(function* (consumer: Consumer, handle
   const readOn = Effect.gen(function* () {
     const unit = yield* UnitOfWork
     const room = HELD_MAX - held
-    const found = yield* outbox.deliveriesAfter(consumer, lastSeq, room)
+    const { deliveries, unreadable } = yield* outbox.deliveriesAfter(consumer, lastSeq, room)
     unit.afterCommit(
       Effect.suspend(() => {
-        isBehind = found.length === room
-        return Effect.forEach(found, take, { discard: true })
+        isBehind = deliveries.length === room
+        for (const key of unreadable) parked.add(laneName(key))
+        return Effect.forEach(deliveries, take, { discard: true })
       })
     )
   })
@@ -109,7 +110,8 @@ export const makeInbox = Effect.fnUntraced(function* (consumer: Consumer, handle
 
   const work = Effect.fnUntraced(function* (lane: Lane) {
     for (let next = lane.queue[0]; next !== undefined; next = lane.queue[0]) {
-      const pauseMs = next.availableAt - (yield* Clock.currentTimeMillis)
+      // Bounded, so that a clock that was set back does not prolong it.
+      const pauseMs = Math.min(next.availableAt - (yield* Clock.currentTimeMillis), BACKOFF_MAX_MS)
       if (pauseMs > 0) {
         countBusy(-1)
         yield* Effect.sleep(pauseMs)

@@ -53,12 +53,16 @@ export class Outbox extends Context.Service<
     readonly revive: (consumer: Consumer, seq: number) => Effect.Effect<boolean, StorageError, UnitOfWork>
     /** Deletes a dead letter. False when there is none. */
     readonly discard: (consumer: Consumer, seq: number) => Effect.Effect<boolean, StorageError, UnitOfWork>
-    /** Deliveries in order of seq. Crosses tenants. */
+    /** Deliveries in order of seq. Crosses tenants. What can no longer be read becomes a dead letter on the way. */
     readonly deliveriesAfter: (
       consumer: Consumer,
       seq: number,
       limit: number
-    ) => Effect.Effect<ReadonlyArray<Delivery>, StorageError, UnitOfWork>
+    ) => Effect.Effect<
+      { readonly deliveries: ReadonlyArray<Delivery>; readonly unreadable: ReadonlyArray<ServiceCallKey> },
+      StorageError,
+      UnitOfWork
+    >
     /** All deliveries of one call in order of seq. */
     readonly deliveriesOf: (
       consumer: Consumer,
@@ -139,11 +143,12 @@ const makeMemory = (): Outbox["Service"] => {
       change(idOf(consumer, seq), true, (row) => ({ ...row, attempts: 0, availableAt: 0, letter: undefined })),
     discard: (consumer, seq) => change(idOf(consumer, seq), true, () => undefined),
     deliveriesAfter: (consumer, seq, limit) =>
-      Effect.sync(() =>
-        inOrder()
+      Effect.sync(() => ({
+        deliveries: inOrder()
           .filter((row) => row.consumer === consumer && row.seq > seq && row.letter === undefined)
-          .slice(0, limit)
-      ),
+          .slice(0, limit),
+        unreadable: []
+      })),
     deliveriesOf: (consumer, key) =>
       Effect.sync(() =>
         inOrder().filter((row) => row.consumer === consumer && row.letter === undefined && isOf(key)(row))

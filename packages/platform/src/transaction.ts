@@ -1,4 +1,4 @@
-import { Context, Effect, Exit, Latch, Layer, Schema } from "effect"
+import { Cause, Context, Effect, Exit, Latch, Layer, Schema } from "effect"
 
 /** Units that one commit may hold: bounds how long a unit waits for its neighbours. */
 export const COMMIT_BATCH_MAX = 512
@@ -100,6 +100,7 @@ export const makeTransaction = Effect.fnUntraced(function* (journal: Journal) {
           const unit = new Unit(
             (uow) => {
               exit = runWork(Effect.provideService(work, UnitOfWork, uow))
+              if (Exit.isFailure(exit)) stopIfWaiting(exit.cause)
               return Exit.isSuccess(exit)
             },
             (failure) => resume(failure ?? exit ?? Effect.interrupt)
@@ -113,6 +114,12 @@ export const makeTransaction = Effect.fnUntraced(function* (journal: Journal) {
       )
   })
 })
+
+/** A unit that waits must not go on later, outside of any transaction. */
+const stopIfWaiting = (cause: Cause.Cause<unknown>): void => {
+  const failure = Cause.squash(cause)
+  if (Cause.isAsyncFiberError(failure)) failure.fiber.interruptUnsafe()
+}
 
 /** One unit on its way through the writer, with what it registered in its latest run. */
 class Unit {

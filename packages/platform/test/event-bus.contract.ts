@@ -132,6 +132,12 @@ export const eventBusContract = (name: string, layer: Layer.Layer<Ports, unknown
           ])
           expect(yield* outbox.deadLettersOf(keyOfCall(1))).toEqual(letters)
           expect(yield* outbox.deadLettersOf(keyOfCall(1, "other"))).toEqual([])
+          expect(yield* outbox.unhandled("DueTimeReached", keyOfCall(1).tenantId)).toEqual(
+            new Set([keyOfCall(1).serviceCallId])
+          )
+          yield* publish(numbered(1, 4))
+          yield* settle
+          expect(yield* Queue.size(handled)).toBe(0)
         })
       )
     )
@@ -233,9 +239,8 @@ export const eventBusContract = (name: string, layer: Layer.Layer<Ports, unknown
           yield* publish(...Array.from({ length: 20 }, (_, n) => numbered(2 + (n % 3), 10 + n)))
           yield* Scope.close(scope, Exit.void)
           expect(yield* Queue.size(handled)).toBe(20)
-          expect(yield* transaction.run(outbox.deliveriesAfter("orchestration", 0, 100))).toMatchObject([
-            { attempts: 1, message: { aggregateId: keyOfCall(1).serviceCallId } }
-          ])
+          const { deliveries } = yield* transaction.run(outbox.deliveriesAfter("orchestration", 0, 100))
+          expect(deliveries).toMatchObject([{ attempts: 1, message: { aggregateId: keyOfCall(1).serviceCallId } }])
         })
       )
     )

@@ -5,7 +5,7 @@ import { describe, expect, it } from "vitest"
 import { Outbox } from "../src/outbox.ts"
 import { StorageError, Transaction, UnitOfWork } from "../src/transaction.ts"
 import { keyOfCall, numbered, numberOf } from "./messages.ts"
-import { live } from "./testing.ts"
+import { live, settle } from "./testing.ts"
 
 /** What every writer promises. The outbox is what its units write to. */
 export const transactionContract = (name: string, layer: Layer.Layer<Transaction | Outbox, unknown>) =>
@@ -91,8 +91,11 @@ export const transactionContract = (name: string, layer: Layer.Layer<Transaction
         Effect.gen(function* () {
           const transaction = yield* Transaction
           const never = yield* Deferred.make<void>()
-          const exit = yield* Effect.exit(transaction.run(Effect.andThen(write(1, 1), Deferred.await(never))))
+          const waits = Effect.andThen(write(1, 1), Effect.andThen(Deferred.await(never), write(1, 2)))
+          const exit = yield* Effect.exit(transaction.run(waits))
           expect(Exit.isFailure(exit)).toBe(true)
+          yield* Deferred.succeed(never, undefined)
+          yield* settle
           expect(yield* written(1)).toEqual([])
         })
       )

@@ -110,7 +110,7 @@ const makeWorld = Effect.fnUntraced(function* (wall: Wall, lines: ReadonlyArray<
   const isHandled = Effect.gen(function* () {
     const ofTimer = yield* outbox.deliveriesAfter("timer", 0, 1)
     const ofOrchestration = yield* outbox.deliveriesAfter("orchestration", 0, 1)
-    return ofTimer.length + ofOrchestration.length === 0
+    return ofTimer.deliveries.length + ofOrchestration.deliveries.length === 0
   })
   const isSettled = Effect.gen(function* () {
     const next = Option.map(yield* store.earliestAcrossTenants, toMillis)

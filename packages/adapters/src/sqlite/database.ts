@@ -1,5 +1,5 @@
-import { mkdirSync } from "node:fs"
-import { dirname } from "node:path"
+import { existsSync, mkdirSync, realpathSync } from "node:fs"
+import { basename, dirname, join } from "node:path"
 import { Context, Effect, Layer, Schema, type Scope } from "effect"
 import { SqliteConnection } from "../bun/sqlite.ts"
 import { APPLICATION_ID, migrate, readPragma } from "./migrations.ts"
@@ -84,7 +84,10 @@ const prepareWriter = (writer: SqliteConnection): void => {
  * lock. Held until the process ends, however it ends: the kernel releases a file lock on SIGKILL, too.
  */
 const lock = (path: string): Effect.Effect<SqliteConnection, DatabaseUnusable, Scope.Scope> =>
-  open(`${path}.lock`, "create").pipe(
+  Effect.flatMap(
+    attempt(path, () => `${realPathOf(path)}.lock`),
+    (lockPath) => open(lockPath, "create")
+  ).pipe(
     Effect.tap((held) =>
       attempt(path, () => held.database.run("PRAGMA busy_timeout = 0; BEGIN EXCLUSIVE; PRAGMA user_version = 1"))
     ),
@@ -94,6 +97,10 @@ const lock = (path: string): Effect.Effect<SqliteConnection, DatabaseUnusable, S
         : error
     )
   )
+
+/** One lock for one file, under whatever names and links it is opened. */
+const realPathOf = (path: string): string =>
+  existsSync(path) ? realpathSync(path) : join(realpathSync(dirname(path)), basename(path))
 
 const open = (path: string, mode: "create" | "readonly") =>
   Effect.acquireRelease(

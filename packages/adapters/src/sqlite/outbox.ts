@@ -9,7 +9,7 @@ import type {
 } from "@event-service-agent/schemas/ids"
 import { catalogue, consumersOf, type Message, type MessageType } from "@event-service-agent/schemas/messages/catalogue"
 import { fromMillis, toMillis } from "@event-service-agent/schemas/time"
-import { Effect, Layer, Predicate, Schema } from "effect"
+import { Clock, Effect, Layer, Predicate, Result, Schema } from "effect"
 import { ReadConnection, WriteConnection } from "./database.ts"
 import { insertRows } from "./rows.ts"
 
@@ -112,8 +112,23 @@ export const layer = Layer.effect(
         return (yield* discard.run(consumer, seq)).changes === 1
       }),
       discard: (consumer, seq) => Effect.map(discard.run(consumer, seq), ({ changes }) => changes === 1),
-      deliveriesAfter: (consumer, seq, limit) =>
-        Effect.map(deliveriesAfter.all(consumer, seq, limit), (rows) => rows.map(toDelivery)),
+      deliveriesAfter: Effect.fnUntraced(function* (consumer, seq, limit) {
+        const unreadable: Array<ServiceCallKey> = []
+        for (;;) {
+          const rows = yield* deliveriesAfter.all(consumer, seq, limit)
+          const read = rows.map((row) => ({ row, delivery: Result.try(() => toDelivery(row)) }))
+          const deliveries = read.flatMap(({ delivery }) => (Result.isSuccess(delivery) ? delivery.success : []))
+          if (deliveries.length === rows.length) return { deliveries, unreadable }
+          // Whatever wrote it, it must not hold up the messages of other calls. Then the page is read again.
+          const diedAt = yield* Clock.currentTimeMillis
+          for (const { row, delivery } of read) {
+            if (Result.isSuccess(delivery)) continue
+            yield* bury.run(row.attempts, `it cannot be read: ${delivery.failure}`, diedAt, consumer, row.seq)
+            yield* settle.run(consumer, row.seq)
+            unreadable.push({ tenantId: row.tenant_id, serviceCallId: row.service_call_id })
+          }
+        }
+      }),
       deliveriesOf: (consumer: Consumer, key: ServiceCallKey) =>
         Effect.map(deliveriesOf.all(consumer, key.tenantId, key.serviceCallId), (rows) => rows.map(toDelivery)),
       deadLetters: (limit) => Effect.map(deadLetters.all(limit), (rows) => rows.map(toDeadLetter)),

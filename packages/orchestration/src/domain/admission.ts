@@ -10,8 +10,8 @@ export interface Caps {
 export type Undo = () => void
 
 /**
- * Who may run now: round robin across the tenants that wait, under both caps. Whenever a place is free, nobody who
- * could take it is waiting, so a newcomer that finds a place overtakes no one.
+ * Who may run now: round robin across the tenants that wait, under both caps. A newcomer finds no place while somebody
+ * who could take it waits, so it overtakes no one.
  */
 export class Admission {
   readonly #caps: Caps
@@ -24,9 +24,14 @@ export class Admission {
     this.#caps = caps
   }
 
-  /** Whether a call of this tenant that is due now may run at once. */
+  /** Whether a call of this tenant that is due now may run at once. While others could take the place, they go first. */
   hasPlace(tenant: TenantId): boolean {
-    return !this.#waiting.has(tenant) && this.#isUnderCaps(tenant)
+    return this.#isUnderCaps(tenant) && !this.#waiting.has(tenant) && !this.hasNext()
+  }
+
+  /** Whether there is a place for somebody who waits. */
+  hasNext(): boolean {
+    return this.#first() !== undefined
   }
 
   enter(tenant: TenantId): Undo {
@@ -54,12 +59,16 @@ export class Admission {
 
   /** The tenant whose oldest waiting call is to run next. It goes to the end of the round. */
   next(): TenantId | undefined {
-    for (const [tenant, calls] of this.#waiting) {
-      if (!this.#isUnderCaps(tenant)) continue
-      this.#waiting.delete(tenant)
-      this.#waiting.set(tenant, calls)
-      return tenant
-    }
+    const tenant = this.#first()
+    const calls = tenant === undefined ? undefined : this.#waiting.get(tenant)
+    if (tenant === undefined || calls === undefined) return undefined
+    this.#waiting.delete(tenant)
+    this.#waiting.set(tenant, calls)
+    return tenant
+  }
+
+  #first(): TenantId | undefined {
+    for (const tenant of this.#waiting.keys()) if (this.#isUnderCaps(tenant)) return tenant
     return undefined
   }
 
@@ -69,7 +78,7 @@ export class Admission {
 
   #count(counts: Map<TenantId, number>, tenant: TenantId, change: number): void {
     const count = (counts.get(tenant) ?? 0) + change
-    if (count === 0) counts.delete(tenant)
+    if (count <= 0) counts.delete(tenant)
     else counts.set(tenant, count)
   }
 }

@@ -4,7 +4,7 @@ import { eventOf } from "../domain/domain-events.ts"
 import { fail, isEnded, succeed } from "../domain/service-call.ts"
 import { findKnown } from "./find-known.ts"
 import { recordTransition } from "./record-transition.ts"
-import { givePlaceOn } from "./release-service-calls.ts"
+import { freePlace } from "./release-service-calls.ts"
 
 /** An outcome came for a call that is not running. It is tried again rather than lost. */
 export class OutcomeBeforeStart extends Schema.TaggedError<OutcomeBeforeStart>()("OutcomeBeforeStart", {
@@ -15,7 +15,7 @@ export class OutcomeBeforeStart extends Schema.TaggedError<OutcomeBeforeStart>()
   }
 }
 
-/** Execution has the outcome. The first one ends the call and gives its place to the next that waits. */
+/** Execution has the outcome. The first one ends the call and frees its place. */
 export const finishServiceCall = Effect.fn("Orchestration.finishServiceCall")(function* (
   event: Message<"ExecutionSucceeded" | "ExecutionFailed">
 ) {
@@ -29,5 +29,5 @@ export const finishServiceCall = Effect.fn("Orchestration.finishServiceCall")(fu
       ? succeed(call, { sentAt: event.payload.sentAt, response: event.payload.responseMeta }, now)
       : fail(call, { sentAt: event.payload.sentAt, error: event.payload.errorMeta }, now)
   yield* recordTransition(call, ended, [eventOf(ended, now, event)])
-  yield* givePlaceOn(ended, now, event)
+  yield* freePlace(ended)
 })

@@ -2,7 +2,7 @@ import { TimerPort } from "@event-service-agent/platform/timer-port"
 import { UnitOfWork } from "@event-service-agent/platform/transaction"
 import type { TenantId } from "@event-service-agent/schemas/ids"
 import type { MessageDraft } from "@event-service-agent/schemas/messages/catalogue"
-import { Context, DateTime, Effect, Option } from "effect"
+import { Context, DateTime, Effect, type Latch, Option } from "effect"
 import type { Admission, Undo } from "../domain/admission.ts"
 import { type Cause, eventOf, originOf, startExecution } from "../domain/domain-events.ts"
 import { awaitDueTime, awaitRelease, type Ended, type Running, type Scheduled, start } from "../domain/service-call.ts"
@@ -12,8 +12,10 @@ import { recordTransition } from "./record-transition.ts"
 /** Who may run: the counts of the calls in flight and waiting, kept in memory and rebuilt at the start. */
 export class Places extends Context.Service<Places, Admission>()("@event-service-agent/orchestration/Places") {}
 
-/** Calls that one unit releases: bounds how long its neighbours wait for it. */
-const RELEASE_BATCH = 100
+/** Opens when a place has become free. */
+export class PlaceFreed extends Context.Service<PlaceFreed, Latch.Latch>()(
+  "@event-service-agent/orchestration/PlaceFreed"
+) {}
 
 /** A due call's next state, and the messages that follow from it. */
 interface Release {
@@ -34,21 +36,23 @@ export const releaseOrWait = Effect.fnUntraced(function* (call: Scheduled, now: 
   return yield* enter(call, now, cause)
 })
 
-/** Takes an ended call's place away and gives it to whoever waits, in the same unit. */
-export const givePlaceOn = Effect.fnUntraced(function* (ended: Ended, now: DateTime.Utc, cause: Cause) {
+/**
+ * Takes an ended call's place away, for whoever waits. That one is released in a unit of its own: what is wrong with it
+ * must not hold up the end of this one.
+ */
+export const freePlace = Effect.fnUntraced(function* (ended: Ended) {
   const places = yield* Places
+  const freed = yield* PlaceFreed
+  const unit = yield* UnitOfWork
   yield* undoable(places.leave(ended.tenantId))
-  yield* releaseWaiting(now, cause)
+  unit.afterCommit(Effect.asVoid(freed.open))
 })
 
-/** Releases waiting calls, tenant by tenant, while there are places, at most `RELEASE_BATCH`. */
-export const releaseWaiting = Effect.fnUntraced(function* (now: DateTime.Utc, cause: Cause) {
+/** Releases the oldest waiting call of the tenant whose turn it is, if there is a place. */
+export const releaseNext = Effect.gen(function* () {
   const places = yield* Places
-  for (let turn = 0; turn < RELEASE_BATCH; turn++) {
-    const tenantId = places.next()
-    if (tenantId === undefined) return
-    yield* releaseOldest(tenantId, now, cause)
-  }
+  const tenantId = places.next()
+  if (tenantId !== undefined) yield* releaseOldest(tenantId, yield* DateTime.now, { messageId: null })
 })
 
 /** Takes a due call that was cancelled out of the queue. */
@@ -65,7 +69,7 @@ const releaseOldest = Effect.fnUntraced(function* (tenantId: TenantId, now: Date
   if (Option.isNone(oldest)) return
   const call = oldest.value
   if (DateTime.isLessThan(now, call.dueAt)) {
-    // The clock has gone back since the call was found due. It must not hold up the call whose end led here.
+    // The clock has gone back since the call was found due.
     const timer = yield* TimerPort
     yield* timer.schedule(call, call.dueAt, originOf(call, now, cause))
     return yield* repository.update(call, awaitDueTime(call))
