@@ -4,8 +4,8 @@ import { cpus, tmpdir } from "node:os"
 import { join } from "node:path"
 
 /**
- * First figures of the whole service over HTTP, each on a fresh database with the default settings but the log level:
- * calls a second until every outcome is recorded, and lateness at the target. Read them as ratios: machines are noisy.
+ * First figures of the whole service over HTTP, each on a fresh database with the settings of `bun run start`: calls a
+ * second until every outcome is recorded, and lateness at the target. Read them as ratios: machines are noisy.
  */
 const NOW_CALLS = Number(process.env["CALLS"] ?? 10_000)
 const CLIENTS = 64
@@ -128,7 +128,7 @@ const withService = async <A>(use: (service: Service) => Promise<A>): Promise<A>
     ECHO_PORT: "off",
     EGRESS_ALLOW: `127.0.0.1:${port}`,
     LOG_FORMAT: "json",
-    LOG_LEVEL: process.env["LOG_LEVEL"] ?? "info"
+    BUN_CONFIG_MAX_HTTP_REQUESTS: "1000"
   })
   try {
     const ready = JSON.parse(await firstLine(service))

@@ -9,7 +9,7 @@ export const MAY_IMPORT: Readonly<Record<string, ReadonlyArray<string>>> = {
   api: ["schemas", "platform", "orchestration/ports/service-call-reader"],
   adapters: ["schemas", "platform", "orchestration", "timer", "execution", "api"],
   server: ["schemas", "platform", "orchestration", "timer", "execution", "api", "adapters"],
-  bench: ["schemas"]
+  bench: []
 }
 
 /** Packages that may know the runtime; the others run wherever JavaScript does. */
