@@ -20,8 +20,9 @@ const BY_STATUS: Readonly<Record<string, OpenApi.OpenApiSpecResponse["headers"]>
   503: { "retry-after": header("Seconds until another try makes sense") }
 }
 
-/** Adds what the schemas cannot say: the headers that the edge sets, and an example. */
+/** Adds what the schemas cannot say: the headers that the edge sets, an example, and a body that may be left out. */
 export const completeDocument = (spec: OpenApi.OpenAPISpec): OpenApi.OpenAPISpec => {
+  spec.servers = [{ url: "/" }]
   for (const item of Object.values(spec.paths)) {
     for (const operation of [item.get, item.post, item.put, item.delete]) {
       for (const [status, response] of Object.entries(operation?.responses ?? {})) {
@@ -29,6 +30,9 @@ export const completeDocument = (spec: OpenApi.OpenAPISpec): OpenApi.OpenAPISpec
       }
     }
   }
+  const cancel = Object.entries(spec.paths).find(([path]) => path.endsWith("/cancel"))?.[1].post
+  // The type knows only bodies that are required.
+  if (cancel?.requestBody !== undefined) Object.assign(cancel.requestBody, { required: false })
   const { SubmissionBody } = spec.components.schemas
   if (SubmissionBody !== undefined) SubmissionBody.examples = [SUBMISSION]
   return spec

@@ -63,6 +63,12 @@ describe("the OpenAPI document", () => {
     expect(statusesOf(`get ${calls}/{serviceCallId}`)).toEqual(["200", "404", "405", "421", "422", "500", "503"])
   })
 
+  it("says where the service is, and that a cancellation needs no body", () => {
+    expect(document.servers).toEqual([{ url: "/" }])
+    const cancel = document.paths[`${calls}/{serviceCallId}/cancel`].post
+    expect(cancel.requestBody.required).toBe(false)
+  })
+
   it("names the headers of the answers", () => {
     for (const { responses } of operations) {
       for (const [status, { headers }] of Object.entries(responses)) {
