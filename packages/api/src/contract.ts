@@ -1,3 +1,5 @@
+import { STATUSES } from "@event-service-agent/orchestration/ports/service-call-reader"
+import { CONSUMERS } from "@event-service-agent/schemas/envelope"
 import { OnUnknown, RedactedRequest } from "@event-service-agent/schemas/http-request"
 import { CorrelationId, ServiceCallId, TenantId } from "@event-service-agent/schemas/ids"
 import { ErrorMeta, FailureKind, ResponseMeta, Sent } from "@event-service-agent/schemas/outcome"
@@ -24,7 +26,7 @@ export const PAGE_DEFAULT = 20
 export const PAGE_MAX = 100
 export const REASON_CHARACTERS_MAX = 200
 
-export const Status = Schema.Literals(["Submitted", "Scheduled", "Running", "Succeeded", "Failed", "Cancelled"])
+export const Status = Schema.Literals(STATUSES)
 
 const Links = Schema.Struct({ self: Schema.String, cancel: Schema.String, tags: Schema.String })
 
@@ -81,7 +83,7 @@ export const CallDetail = Schema.Struct({
 }).annotate({ identifier: "CallDetail" })
 
 const DeadLetter = Schema.Struct({
-  consumer: Schema.Literals(["orchestration", "timer", "execution"]),
+  consumer: Schema.Literals(CONSUMERS),
   seq: Schema.Int,
   tenantId: TenantId,
   serviceCallId: ServiceCallId,

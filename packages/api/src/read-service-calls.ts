@@ -52,7 +52,7 @@ export const listServiceCalls = Effect.fn("Api.listServiceCalls")(function* (
 })
 
 /** Newest first; of a call that is in both, what orchestration knows. */
-export const mergeNewest = (
+const mergeNewest = (
   known: ReadonlyArray<ServiceCallSummary>,
   pending: ReadonlyArray<ServiceCallSummary>
 ): ReadonlyArray<ServiceCallSummary> => {

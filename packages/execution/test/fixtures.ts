@@ -3,7 +3,7 @@ import { HttpClientPort } from "@event-service-agent/platform/http-client-port"
 import { Outbox } from "@event-service-agent/platform/outbox"
 import { RequestVault } from "@event-service-agent/platform/request-vault"
 import { onTestClock } from "@event-service-agent/platform/testing"
-import { makeTransaction, Transaction, UnitOfWork } from "@event-service-agent/platform/transaction"
+import { makeTransaction, memoryJournal, Transaction, UnitOfWork } from "@event-service-agent/platform/transaction"
 import { type RequestSpec, redactRequest, type SealedRequest } from "@event-service-agent/schemas/http-request"
 import { CorrelationId, ServiceCallId, type ServiceCallKey, TenantId } from "@event-service-agent/schemas/ids"
 import type { MessageDraft, MessageFor } from "@event-service-agent/schemas/messages/catalogue"
@@ -24,22 +24,16 @@ export const callKey = (n: number) => ({
 export const storage = (onCommit: () => void = () => {}) =>
   Layer.mergeAll(
     EventBusPort.layerEmbedded.pipe(
-      Layer.provideMerge(Layer.merge(Outbox.layerMemory, Layer.effect(Transaction, makeTransaction(journal(onCommit)))))
+      Layer.provideMerge(
+        Layer.merge(
+          Outbox.layerMemory,
+          Layer.effect(Transaction, makeTransaction({ ...memoryJournal, commit: onCommit }))
+        )
+      )
     ),
     AttemptStore.layerMemory,
     RequestVault.layer(Redacted.make(new Uint8Array(32).fill(7)))
   )
-
-const journal = (onCommit: () => void) => ({
-  begin: () => {},
-  commit: onCommit,
-  rollback: () => {},
-  savepoint: () => {},
-  releaseSavepoint: () => {},
-  rollbackToSavepoint: () => {},
-  writes: () => 0,
-  isActive: () => true
-})
 
 /** The body of a silent test on the test clock, with its own storage that outlives all that the test starts. */
 export const test = <E>(

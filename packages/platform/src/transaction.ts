@@ -205,7 +205,8 @@ const ignoreThrow = (f: () => void): void => {
 const logDefect = (hook: Effect.Effect<void>) =>
   Effect.catchCause(hook, (cause) => Effect.logError("a hook after commit failed", cause))
 
-const memoryJournal: Journal = {
+/** For stores that take their changes back by themselves. */
+export const memoryJournal: Journal = {
   begin: () => {},
   commit: () => {},
   rollback: () => {},

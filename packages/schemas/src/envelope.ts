@@ -3,7 +3,8 @@ import { CorrelationId, MessageId, ServiceCallId, TenantId } from "./ids.ts"
 import { Timestamp } from "./time.ts"
 
 /** The modules that consume messages. A message type names those that get it, in its definition. */
-export type Consumer = "orchestration" | "timer" | "execution"
+export const CONSUMERS = ["orchestration", "timer", "execution"] as const
+export type Consumer = (typeof CONSUMERS)[number]
 
 export type AggregateType = "Submission" | "ServiceCall" | "Timer" | "ExecutionAttempt"
 

@@ -127,22 +127,17 @@ export const migrations: ReadonlyArray<string> = [
   `
 ]
 
-/** The schema is newer than this program, or the file is not ours. */
-export class UnfitDatabase extends Error {
-  override readonly name = "UnfitDatabase"
-}
-
-/** Brings an empty or older database of ours to the current schema. Throws `UnfitDatabase` for any other file. */
+/** Brings an empty or older database of ours to the current schema. Throws for any other file. */
 export const migrate = (database: Database): void => {
   const version = Number(readPragma(database, "user_version"))
   const applicationId = readPragma(database, "application_id")
   const tables = database.query<{ count: number }, []>("SELECT count(*) AS count FROM sqlite_schema").get()?.count ?? 0
   const isEmpty = applicationId === 0 && version === 0 && tables === 0
   if (!isEmpty && applicationId !== APPLICATION_ID) {
-    throw new UnfitDatabase("it is a database of another program; choose another DB_PATH")
+    throw new Error("it is a database of another program; choose another DB_PATH")
   }
   if (version > migrations.length) {
-    throw new UnfitDatabase(
+    throw new Error(
       `its schema is version ${version}, this program knows ${migrations.length}; start the newer program`
     )
   }

@@ -3,7 +3,7 @@ import type { MessageDraft } from "@event-service-agent/schemas/messages/catalog
 import type { DateTime } from "effect"
 import type { Running, Scheduled, ServiceCall } from "./service-call.ts"
 
-/** The message that made orchestration act, for the chain of causation; none when it acts on its own at the start. */
+/** The message that made orchestration act, for the chain of causation; none when it acts on its own. */
 export interface Cause {
   readonly messageId: MessageId | null
 }

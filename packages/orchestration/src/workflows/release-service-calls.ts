@@ -1,6 +1,5 @@
 import { TimerPort } from "@event-service-agent/platform/timer-port"
 import { UnitOfWork } from "@event-service-agent/platform/transaction"
-import type { TenantId } from "@event-service-agent/schemas/ids"
 import type { MessageDraft } from "@event-service-agent/schemas/messages/catalogue"
 import { Context, DateTime, Effect, type Latch, Option } from "effect"
 import type { Admission, Undo } from "../domain/admission.ts"
@@ -48,26 +47,18 @@ export const freePlace = Effect.fnUntraced(function* (ended: Ended) {
   unit.afterCommit(Effect.asVoid(freed.open))
 })
 
-/** Releases the oldest waiting call of the tenant whose turn it is, if there is a place. */
+/** Releases the oldest waiting call of the tenant whose turn it is, if there is a place. No message causes that. */
 export const releaseNext = Effect.gen(function* () {
   const places = yield* Places
-  const tenantId = places.next()
-  if (tenantId !== undefined) yield* releaseOldest(tenantId, yield* DateTime.now, { messageId: null })
-})
-
-/** Takes a due call that was cancelled out of the queue. */
-export const stopWaiting = Effect.fnUntraced(function* (call: Scheduled) {
-  const places = yield* Places
-  yield* undoable(places.unwait(call.tenantId))
-})
-
-const releaseOldest = Effect.fnUntraced(function* (tenantId: TenantId, now: DateTime.Utc, cause: Cause) {
-  const places = yield* Places
   const repository = yield* ServiceCallRepository
+  const tenantId = places.next()
+  if (tenantId === undefined) return
   const oldest = yield* repository.oldestDue(tenantId)
   yield* undoable(places.unwait(tenantId))
   if (Option.isNone(oldest)) return
   const call = oldest.value
+  const now = yield* DateTime.now
+  const cause: Cause = { messageId: null }
   if (DateTime.isLessThan(now, call.dueAt)) {
     // The clock has gone back since the call was found due.
     const timer = yield* TimerPort
@@ -76,6 +67,12 @@ const releaseOldest = Effect.fnUntraced(function* (tenantId: TenantId, now: Date
   }
   const release = yield* enter(call, now, cause)
   yield* recordTransition(call, release.call, release.messages)
+})
+
+/** Takes a due call that was cancelled out of the queue. */
+export const stopWaiting = Effect.fnUntraced(function* (call: Scheduled) {
+  const places = yield* Places
+  yield* undoable(places.unwait(call.tenantId))
 })
 
 const enter = Effect.fnUntraced(function* (scheduled: Scheduled, now: DateTime.Utc, cause: Cause) {

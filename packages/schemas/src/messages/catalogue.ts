@@ -1,4 +1,3 @@
-import { Schema } from "effect"
 import type { Consumer } from "../envelope.ts"
 import { CancelServiceCall, SetServiceCallTags, SubmitServiceCall } from "./api.ts"
 import { ExecutionFailed, ExecutionStarted, ExecutionSucceeded } from "./execution.ts"
@@ -59,6 +58,3 @@ export type MessageFor<C extends Consumer> = Message<TypeFor<C>>
 
 /** The consumers of a type; none for events that only observers read. */
 export const consumersOf = (type: MessageType): ReadonlyArray<Consumer> => catalogue[type].to
-
-/** Any message as JSON: what leaves over a broker. */
-export const MessageJson = Schema.Union(Object.values(catalogue).map((definition) => definition.envelope))
