@@ -28,8 +28,12 @@ import { checkSecretKey, loadSecretKey } from "./secret-key.ts"
 /** Requests under way get this long when the service stops. With execution's 20 s and three inboxes of 2 s: below 30 s. */
 const HTTP_DRAIN_MS = 3_000
 
-/** The whole service. Whatever is provided is built first and released last, so that stopping drains from the edge in. */
-export const layer = (settings: Settings) =>
+/**
+ * The whole service. Whatever is provided is built first and released last, so that stopping drains from the edge in.
+ *
+ * @param execution the module that performs calls; tests put failures between it and its ports
+ */
+export const layer = (settings: Settings, execution: ReturnType<typeof Execution.layer> = Execution.layer()) =>
   Layer.unwrap(
     Effect.gen(function* () {
       const secret = yield* loadSecretKey(settings.secretKeyFile, settings.dbPath)
@@ -50,7 +54,7 @@ export const layer = (settings: Settings) =>
       return layerBanner(settings, echoPort).pipe(
         Layer.provide(layerHttp(settings)),
         Layer.provide(Timer.layer),
-        Layer.provide(Execution.layer()),
+        Layer.provide(execution),
         Layer.provide(Orchestration.layer({ total: settings.inFlightMax, perTenant: settings.inFlightPerTenantMax })),
         Layer.provide(Layer.effectDiscard(checkSecretKey(settings.secretKeyFile))),
         Layer.provide(platform)

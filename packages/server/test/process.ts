@@ -46,9 +46,14 @@ export const temporaryFolder = (): TemporaryFolder => {
   return { path, [Symbol.dispose]: remove }
 }
 
+/** How to start the program where it is not the usual way: another entry point, or a tracer before it. */
+export type Command = ReadonlyArray<string>
+
+const COMMAND: Command = [process.execPath, MAIN]
+
 /** Starts the program in a folder, with nothing from this process's environment but the PATH. */
-const spawn = (folder: string, env: Environment) => {
-  const child = Bun.spawn([process.execPath, MAIN], {
+const spawn = (folder: string, env: Environment, command: Command) => {
+  const child = Bun.spawn([...command], {
     cwd: folder,
     env: {
       PATH: process.env["PATH"] ?? "",
@@ -87,7 +92,7 @@ const spawn = (folder: string, env: Environment) => {
 
 /** Runs the program until it ends by itself: for starts that are refused. */
 export const runToEnd = async (folder: string, env: Environment = {}): Promise<Ended> => {
-  const run = spawn(folder, env)
+  const run = spawn(folder, env, COMMAND)
   const tooLong = setTimeout(() => run.child.kill("SIGKILL"), READY_MS_MAX)
   try {
     return await run.ended
@@ -96,27 +101,34 @@ export const runToEnd = async (folder: string, env: Environment = {}): Promise<E
   }
 }
 
+export interface Start {
+  /** One that the caller owns; the program's own when absent. */
+  readonly folder?: string
+  readonly command?: Command
+}
+
 /** The real program as a child process. It ends, and its own folder with it, when the test does. */
 export class Service implements AsyncDisposable {
   readonly folder: string
   readonly dbPath: string
   readonly #env: Environment
+  readonly #command: Command
   readonly #ownFolder: TemporaryFolder | undefined
   readonly #earlier: Array<LogLine> = []
   #run: ReturnType<typeof spawn>
   #url = ""
 
-  private constructor(env: Environment, folder: string | undefined) {
+  private constructor(env: Environment, { folder, command = COMMAND }: Start) {
     this.#ownFolder = folder === undefined ? temporaryFolder() : undefined
     this.folder = folder ?? this.#ownFolder?.path ?? ""
     this.dbPath = join(this.folder, "service.db")
     this.#env = env
-    this.#run = spawn(this.folder, env)
+    this.#command = command
+    this.#run = spawn(this.folder, env, command)
   }
 
-  /** @param folder one that the caller owns; its own when absent */
-  static async start(env: Environment = {}, folder?: string): Promise<Service> {
-    const service = new Service(env, folder)
+  static async start(env: Environment = {}, how: Start = {}): Promise<Service> {
+    const service = new Service(env, how)
     try {
       await service.#ready()
       return service
@@ -129,6 +141,11 @@ export class Service implements AsyncDisposable {
   /** Where the current run listens, without a slash at the end. A restart changes it. */
   get url(): string {
     return this.#url
+  }
+
+  /** The id of the current run's process, or of the tracer before it. */
+  get pid(): number {
+    return this.#run.child.pid
   }
 
   /** What has been logged so far, over all runs. */
@@ -165,10 +182,10 @@ export class Service implements AsyncDisposable {
     return this.ended()
   }
 
-  /** Starts the program again on the same folder, after it has ended. */
+  /** Starts the program again on the same folder and in the same way, after it has ended. */
   async restart(): Promise<void> {
     this.#earlier.push(...this.#run.lines)
-    this.#run = spawn(this.folder, this.#env)
+    this.#run = spawn(this.folder, this.#env, this.#command)
     await this.#ready()
   }
 
