@@ -1,5 +1,5 @@
 import { EgressPolicy } from "@event-service-agent/platform/egress-policy"
-import { OnUnknown, type RequestSpec } from "@event-service-agent/schemas/http-request"
+import { type HttpMethod, OnUnknown, type RequestSpec } from "@event-service-agent/schemas/http-request"
 import { requestProblems } from "@event-service-agent/schemas/request-rules"
 import { Timestamp } from "@event-service-agent/schemas/time"
 import { DateTime, Effect, Option, Result, Schema } from "effect"
@@ -28,7 +28,8 @@ export const checkSubmission = Effect.fnUntraced(function* (
   ]
   const objections = [
     ...(parts.requestSpec === undefined ? [] : requestErrors({ ...HARMLESS, ...parts.requestSpec }, policy)),
-    ...momentErrors(parts, now)
+    ...dueErrors(parts, now),
+    ...resendErrors(parts)
   ]
   if (Result.isFailure(decoded) || wrong.length > 0) return yield* invalid([...wrong, ...objections])
   return { body: decoded.success, idempotencyKey: sent.headerKey ?? parts.idempotencyKey, objections }
@@ -47,6 +48,7 @@ const Parts = Schema.Struct({
   ),
   dueAt: ifRight(Timestamp),
   onUnknown: ifRight(OnUnknown),
+  targetIsIdempotent: ifRight(Schema.Boolean),
   idempotencyKey: ifRight(IdempotencyKey)
 })
 type Parts = typeof Parts.Type
@@ -81,13 +83,20 @@ const requestErrors = (request: RequestSpec, policy: EgressPolicy["Service"]): R
   return errors
 }
 
-const momentErrors = ({ dueAt, onUnknown }: Parts, now: DateTime.Utc): ReadonlyArray<FieldError> => {
-  const errors: Array<FieldError> = []
-  if (dueAt !== undefined && DateTime.toEpochMillis(dueAt) < DateTime.toEpochMillis(now) - DUE_PAST_MAX_MS) {
-    errors.push(inBody("#/dueAt", `More than 5 minutes ago; here it is ${DateTime.formatIso(now)}`))
-  }
-  if (onUnknown === "resend") {
-    errors.push(inBody("#/onUnknown", "resend is not available yet: leave the field out, or send fail"))
-  }
-  return errors
+const dueErrors = ({ dueAt }: Parts, now: DateTime.Utc): ReadonlyArray<FieldError> =>
+  dueAt !== undefined && DateTime.toEpochMillis(dueAt) < DateTime.toEpochMillis(now) - DUE_PAST_MAX_MS
+    ? [inBody("#/dueAt", `More than 5 minutes ago; here it is ${DateTime.formatIso(now)}`)]
+    : []
+
+const resendErrors = ({ onUnknown, targetIsIdempotent, requestSpec }: Parts): ReadonlyArray<FieldError> => {
+  const method = requestSpec?.method
+  if (onUnknown !== "resend" || targetIsIdempotent === true) return []
+  if (method === undefined || IDEMPOTENT_METHODS.has(method)) return []
+  const detail =
+    `resend may send ${method} twice: add targetIsIdempotent: true if the target knows a repeated Idempotency-Key, ` +
+    "or leave onUnknown out"
+  return [inBody("#/onUnknown", detail)]
 }
+
+/** RFC 9110, section 9.2.2: a second request of the same kind changes nothing further. */
+const IDEMPOTENT_METHODS: ReadonlySet<HttpMethod> = new Set(["GET", "HEAD", "PUT", "DELETE"])

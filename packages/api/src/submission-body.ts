@@ -46,7 +46,15 @@ export const SubmissionBody = Schema.Struct({
   ),
   onUnknown: Schema.optionalKey(
     OnUnknown.annotate({
-      description: "What to do when nobody can know whether the request was sent. Only `fail` is available so far"
+      description:
+        "What to do when nobody can know whether the request was sent. `fail`, the default: the target gets it at most " +
+        "once. `resend`: at most twice, with the same Idempotency-Key, for GET, HEAD, PUT and DELETE, and for other " +
+        "methods with targetIsIdempotent"
+    })
+  ),
+  targetIsIdempotent: Schema.optionalKey(
+    Schema.Boolean.annotate({
+      description: "Declares that the target does nothing more when a request with the same Idempotency-Key comes again"
     })
   ),
   keepRequest: Schema.optionalKey(

@@ -124,6 +124,26 @@ describe("acceptSubmission", () => {
   )
 
   test(
+    "lets a request be sent twice that its method or the one who submits it declares idempotent, and no other",
+    Effect.gen(function* () {
+      const resend = (method: string, more: object = {}) => ({
+        ...withRequest({ method, ...(method === "GET" || method === "HEAD" ? { body: "" } : {}) }),
+        onUnknown: "resend",
+        ...more
+      })
+      for (const method of ["GET", "HEAD", "PUT", "DELETE"]) {
+        expect((yield* accept(resend(method))).submission.onUnknown).toBe("resend")
+      }
+      for (const method of ["POST", "PATCH"]) {
+        expect(yield* refusal(resend(method))).toEqual(["#/onUnknown"])
+        expect(yield* refusal(resend(method, { targetIsIdempotent: false }))).toEqual(["#/onUnknown"])
+        expect((yield* accept(resend(method, { targetIsIdempotent: true }))).submission.onUnknown).toBe("resend")
+        expect((yield* accept({ ...resend(method), onUnknown: "fail" })).submission.onUnknown).toBe("fail")
+      }
+    })
+  )
+
+  test(
     "tells everything that is wrong at once",
     Effect.gen(function* () {
       const body = {
@@ -131,7 +151,7 @@ describe("acceptSubmission", () => {
         tags: ["a", "a"],
         timeoutMs: 0.5,
         dueAt: "2020-01-01T00:00:00Z",
-        onUnknown: "resend",
+        onUnknown: "sometimes",
         surprise: true,
         requestSpec: {
           method: "GET",

@@ -6,8 +6,8 @@ import type { MessageId } from "@event-service-agent/schemas/ids"
 import { Effect, FiberSet, Layer, Schedule } from "effect"
 import type { AttemptStore } from "./ports/attempt-store.ts"
 import { endOverdueAttempts } from "./workflows/end-overdue-attempts.ts"
-import { type ClaimedAttempt, performAttempt } from "./workflows/perform-attempt.ts"
-import { startExecution } from "./workflows/start-execution.ts"
+import { performAttempt } from "./workflows/perform-attempt.ts"
+import { type Perform, startExecution } from "./workflows/start-execution.ts"
 
 export const SWEEP_INTERVAL_MS = 1_000
 /** How long a stopping agent waits for the sends that run. */
@@ -21,8 +21,8 @@ export interface Options {
 }
 
 /**
- * Performs service calls: for each `StartExecution` one `ExecutionStarted`, at most one request and one outcome. When
- * its scope ends it takes no new work and waits for the sends that run. Those that take longer are cut off, and the
+ * Performs service calls: for each `StartExecution` one attempt with its `ExecutionStarted` and at most one request, and
+ * one outcome. Where the call allows for it, a lost attempt is followed by a second one. When its scope ends it takes no new work and waits for the sends that run. Those that take longer are cut off, and the
  * next start ends them as `OutcomeUnknown`.
  */
 export const layer = ({ processId = crypto.randomUUID(), drainGraceMs = DRAIN_GRACE_MS }: Options = {}) =>
@@ -43,18 +43,18 @@ export const layer = ({ processId = crypto.randomUUID(), drainGraceMs = DRAIN_GR
           Effect.timeoutOrElse({ duration: drainGraceMs, orElse: () => logCutOff(sends) })
         )
       )
-      yield* endOverdueAttempts(processId, known).pipe(
-        Effect.catchCause((cause) => Effect.logError("the sweep for lost attempts failed, it will run again", cause)),
-        Effect.repeat(Schedule.spaced(SWEEP_INTERVAL_MS)),
-        Effect.forkScoped
-      )
-      const perform = (claimed: ClaimedAttempt) =>
+      const perform: Perform = (claimed) =>
         performAttempt(claimed, known).pipe(
           Effect.catchDefect((defect) => Effect.logError("an attempt failed, the sweep will end it", defect)),
           Effect.provideContext(context),
           // The writer runs this after a commit: its neighbours must not wait for the start of a send.
           (send) => Effect.asVoid(FiberSet.run(sends, send, { startImmediately: false }))
         )
+      yield* endOverdueAttempts(processId, known, perform).pipe(
+        Effect.catchCause((cause) => Effect.logError("the sweep for lost attempts failed, it will run again", cause)),
+        Effect.repeat(Schedule.spaced(SWEEP_INTERVAL_MS)),
+        Effect.forkScoped
+      )
       yield* bus.subscribe("execution", {
         StartExecution: (message) => startExecution(message, processId, perform)
       })

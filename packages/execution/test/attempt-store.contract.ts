@@ -2,10 +2,10 @@ import { onTestClock } from "@event-service-agent/platform/testing"
 import { Transaction, type UnitOfWork } from "@event-service-agent/platform/transaction"
 import { CorrelationId, MessageId, ServiceCallId, TenantId } from "@event-service-agent/schemas/ids"
 import { fromMillis } from "@event-service-agent/schemas/time"
-import { Effect, type Layer, Option } from "effect"
+import { Effect, type Layer } from "effect"
 import { describe, expect, it } from "vitest"
 import type { AttemptOutcome, OpenAttempt } from "../src/domain/attempt.ts"
-import { AttemptStore } from "../src/ports/attempt-store.ts"
+import { AttemptStore, type RecordedAttempt } from "../src/ports/attempt-store.ts"
 
 const uuid = (n: number) => `019a53b1-7c00-7d4e-8a51-${n.toString(16).padStart(12, "0")}`
 
@@ -18,6 +18,7 @@ const attemptOf = (n: number, other: Partial<OpenAttempt> = {}): OpenAttempt => 
   deadlineAt: fromMillis(n),
   correlationId: CorrelationId.make(uuid(1_000 + n)),
   causationId: MessageId.make(uuid(2_000 + n)),
+  sealedForResend: null,
   ...other
 })
 
@@ -34,6 +35,7 @@ const FAILED: AttemptOutcome = {
   errorMeta: { kind: "OutcomeUnknown", message: "Nobody knows", sent: "maybe" }
 }
 
+const open = (attempt: OpenAttempt): RecordedAttempt => ({ attempt, outcome: null, evidence: null })
 const { key } = attemptOf(1)
 const ALL = 100
 
@@ -45,7 +47,7 @@ const inUnit = Effect.fnUntraced(function* <A, E>(
   return yield* transaction.run(use(store))
 })
 const claim = (attempt: OpenAttempt) => inUnit((store) => store.claim(attempt))
-const find = (attempt: OpenAttempt) => inUnit((store) => store.find(attempt.key))
+const attemptsOf = (attempt: OpenAttempt) => inUnit((store) => store.attemptsOf(attempt.key))
 
 /** What every `AttemptStore` does. Each test builds the layer anew. */
 export const attemptStoreContract = <LE>(name: string, layer: Layer.Layer<AttemptStore | Transaction, LE>) => {
@@ -54,41 +56,41 @@ export const attemptStoreContract = <LE>(name: string, layer: Layer.Layer<Attemp
 
   describe(`AttemptStore, ${name}`, () => {
     it(
-      "keeps one attempt for each call of each tenant",
+      "keeps one attempt of each number for each call of each tenant",
       test(
         Effect.gen(function* () {
           const other = attemptOf(1, { key: { ...key, tenantId: TenantId.make("umbrella") } })
-          expect(yield* find(attemptOf(1))).toEqual(Option.none())
+          const second = attemptOf(1, { number: 2, sealedForResend: new Uint8Array([1, 2, 3]) })
+          expect(yield* attemptsOf(attemptOf(1))).toEqual([])
+          expect(yield* claim(second)).toBe(true)
           expect(yield* claim(attemptOf(1))).toBe(true)
-          expect(yield* find(other)).toEqual(Option.none())
+          expect(yield* attemptsOf(other)).toEqual([])
           expect(yield* claim(other)).toBe(true)
           expect(yield* claim(attemptOf(1, { processId: "later" }))).toBe(false)
           expect(yield* claim(attemptOf(1, { number: 2 }))).toBe(false)
-          expect(yield* find(attemptOf(1))).toEqual(
-            Option.some({ attempt: attemptOf(1), outcome: null, evidence: null })
-          )
-          expect(yield* find(other)).toEqual(Option.some({ attempt: other, outcome: null, evidence: null }))
+          expect(yield* attemptsOf(attemptOf(1))).toEqual([open(attemptOf(1)), open(second)])
+          expect(yield* attemptsOf(other)).toEqual([open(other)])
         })
       )
     )
 
     it(
-      "closes an open attempt, once, and only it",
+      "closes an open attempt, once, and only it, and erases what a further one would send",
       test(
         Effect.gen(function* () {
-          yield* claim(attemptOf(1))
-          yield* claim(attemptOf(2))
-          expect(yield* inUnit((store) => store.close(key, 2, SUCCEEDED))).toBe(false)
+          const sealedForResend = new Uint8Array([1, 2, 3])
+          const others = [attemptOf(1, { number: 2, sealedForResend }), attemptOf(2, { sealedForResend })]
+          for (const attempt of [attemptOf(1, { sealedForResend }), ...others]) yield* claim(attempt)
+          expect(yield* inUnit((store) => store.close(key, 3, SUCCEEDED))).toBe(false)
           expect(yield* inUnit((store) => store.close(attemptOf(3).key, 1, SUCCEEDED))).toBe(false)
           expect(yield* inUnit((store) => store.close(key, 1, SUCCEEDED))).toBe(true)
           expect(yield* inUnit((store) => store.close(key, 1, FAILED))).toBe(false)
           expect(yield* claim(attemptOf(1))).toBe(false)
-          expect(yield* find(attemptOf(1))).toEqual(
-            Option.some({ attempt: attemptOf(1), outcome: SUCCEEDED, evidence: null })
-          )
-          expect(yield* find(attemptOf(2))).toEqual(
-            Option.some({ attempt: attemptOf(2), outcome: null, evidence: null })
-          )
+          const closed = { ...open(attemptOf(1)), outcome: SUCCEEDED }
+          expect([...(yield* attemptsOf(attemptOf(1))), ...(yield* attemptsOf(attemptOf(2)))]).toEqual([
+            closed,
+            ...others.map(open)
+          ])
         })
       )
     )
@@ -100,9 +102,9 @@ export const attemptStoreContract = <LE>(name: string, layer: Layer.Layer<Attemp
           yield* claim(attemptOf(1))
           yield* inUnit((store) => store.close(key, 1, FAILED))
           yield* inUnit((store) => store.keepEvidence(key, 1, SUCCEEDED))
-          expect(yield* find(attemptOf(1))).toEqual(
-            Option.some({ attempt: attemptOf(1), outcome: FAILED, evidence: SUCCEEDED })
-          )
+          expect(yield* attemptsOf(attemptOf(1))).toEqual([
+            { attempt: attemptOf(1), outcome: FAILED, evidence: SUCCEEDED }
+          ])
         })
       )
     )
@@ -140,10 +142,8 @@ export const attemptStoreContract = <LE>(name: string, layer: Layer.Layer<Attemp
               })
             )
           )
-          expect(yield* find(attemptOf(2))).toEqual(Option.none())
-          expect(yield* find(attemptOf(1))).toEqual(
-            Option.some({ attempt: attemptOf(1), outcome: null, evidence: null })
-          )
+          expect(yield* attemptsOf(attemptOf(2))).toEqual([])
+          expect(yield* attemptsOf(attemptOf(1))).toEqual([open(attemptOf(1))])
         })
       )
     )

@@ -1,9 +1,11 @@
 import type { Answer } from "@event-service-agent/platform/http-client-port"
+import { MessageId } from "@event-service-agent/schemas/ids"
 import { BODY_SNIPPET_BYTES_MAX } from "@event-service-agent/schemas/outcome"
 import { fromMillis } from "@event-service-agent/schemas/time"
 import * as fc from "fast-check"
 import { describe, expect, it } from "vitest"
-import { answered } from "../src/domain/attempt.ts"
+import { ATTEMPT_GRACE_MS, answered, type OpenAttempt, sendTimeoutMs } from "../src/domain/attempt.ts"
+import { CORRELATION_ID, callKey } from "./fixtures.ts"
 
 const answer = (fields: Partial<Answer>): Answer => ({
   sentAt: 10,
@@ -23,6 +25,29 @@ const metaOf = (fields: Partial<Answer>) => {
 /** The client hands over the start of a body, cut at the limit wherever that falls. */
 const snippetOf = (body: Uint8Array) =>
   metaOf({ bodyStart: body.slice(0, BODY_SNIPPET_BYTES_MAX), bodyBytes: body.byteLength }).bodySnippet ?? ""
+
+describe("a send", () => {
+  it("may take the call's timeout, and never outlasts the lease of its attempt", () => {
+    const millis = fc.integer({ min: 1, max: 120_000 })
+    fc.assert(
+      fc.property(millis, fc.integer({ min: 0, max: 200_000 }), (timeoutMs, elapsedMs) => {
+        const leaseMs = timeoutMs + ATTEMPT_GRACE_MS
+        const attempt: OpenAttempt = {
+          key: callKey(1),
+          number: 1,
+          processId: "now",
+          startedAt: fromMillis(7),
+          deadlineAt: fromMillis(7 + leaseMs),
+          correlationId: CORRELATION_ID,
+          causationId: MessageId.make(CORRELATION_ID),
+          sealedForResend: null
+        }
+        const mayTakeMs = sendTimeoutMs(attempt, elapsedMs)
+        expect(mayTakeMs).toBe(elapsedMs <= ATTEMPT_GRACE_MS ? timeoutMs : leaseMs - elapsedMs)
+      })
+    )
+  })
+})
 
 describe("an answer", () => {
   it("is a success from 200 to 299, and otherwise a failure that was sent", () => {

@@ -4,10 +4,15 @@ import { Outbox } from "@event-service-agent/platform/outbox"
 import { RequestVault } from "@event-service-agent/platform/request-vault"
 import { onTestClock } from "@event-service-agent/platform/testing"
 import { makeTransaction, memoryJournal, Transaction, UnitOfWork } from "@event-service-agent/platform/transaction"
-import { type RequestSpec, redactRequest, type SealedRequest } from "@event-service-agent/schemas/http-request"
+import {
+  type OnUnknown,
+  type RequestSpec,
+  redactRequest,
+  type SealedRequest
+} from "@event-service-agent/schemas/http-request"
 import { CorrelationId, ServiceCallId, type ServiceCallKey, TenantId } from "@event-service-agent/schemas/ids"
 import type { MessageDraft, MessageFor } from "@event-service-agent/schemas/messages/catalogue"
-import { DateTime, Effect, Layer, Logger, Option, Queue, Redacted, References, Scope } from "effect"
+import { DateTime, Effect, Layer, Logger, Queue, Redacted, References, Scope } from "effect"
 import { layer as execution, type Options } from "../src/execution.ts"
 import { AttemptStore } from "../src/ports/attempt-store.ts"
 
@@ -78,7 +83,11 @@ export const start = Effect.fnUntraced(function* (client: Layer.Layer<HttpClient
 /** Orders the call, as orchestration does. */
 export const order = Effect.fnUntraced(function* (
   key: ServiceCallKey,
-  { request = REQUEST, sealed }: { readonly request?: RequestSpec; readonly sealed?: SealedRequest } = {}
+  {
+    request = REQUEST,
+    sealed,
+    onUnknown = "fail"
+  }: { readonly request?: RequestSpec; readonly sealed?: SealedRequest; readonly onUnknown?: OnUnknown } = {}
 ) {
   const bus = yield* EventBusPort
   const transaction = yield* Transaction
@@ -89,7 +98,7 @@ export const order = Effect.fnUntraced(function* (
     sealed: sealed === undefined ? yield* vault.seal(key, request) : sealed,
     timeoutMs: TIMEOUT_MS,
     dueAt: now,
-    onUnknown: "fail" as const
+    onUnknown
   }
   const draft: MessageDraft<"StartExecution"> = {
     type: "StartExecution",
@@ -131,9 +140,16 @@ export const listen = Effect.gen(function* () {
   return { heard, next: Queue.take(queue) }
 })
 
-/** What the store knows of the call's attempt. */
-export const recorded = Effect.fnUntraced(function* (key: ServiceCallKey) {
+/** What the store knows of the call's attempts. */
+export const allRecorded = Effect.fnUntraced(function* (key: ServiceCallKey) {
   const store = yield* AttemptStore
   const transaction = yield* Transaction
-  return Option.getOrThrow(yield* transaction.run(store.find(key)))
+  return yield* transaction.run(store.attemptsOf(key))
+})
+
+/** What the store knows of the call's only attempt. */
+export const recorded = Effect.fnUntraced(function* (key: ServiceCallKey) {
+  const [only, ...others] = yield* allRecorded(key)
+  if (only === undefined || others.length > 0) return yield* Effect.die("expected one attempt")
+  return only
 })

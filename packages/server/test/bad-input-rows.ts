@@ -84,7 +84,7 @@ export const ROWS: ReadonlyArray<Row> = [
   body("a timeout as text", { timeoutMs: "10" }, "/timeoutMs"),
   body("keepRequest as text", { keepRequest: "true" }, "/keepRequest"),
   body("an unknown onUnknown", { onUnknown: CANARY }, "/onUnknown"),
-  body("onUnknown resend, which is not there yet", { onUnknown: "resend" }, "/onUnknown"),
+  body("onUnknown resend for a POST", { onUnknown: "resend" }, "/onUnknown"),
   body("null for an optional field", { tags: null, dueAt: null }, "/tags", "/dueAt"),
   body("an array as request", { requestSpec: [] }, "/requestSpec"),
   body("three wrong fields", { name: 1, dueAt: CANARY, timeoutMs: -1 }, "/name", "/dueAt", "/timeoutMs"),

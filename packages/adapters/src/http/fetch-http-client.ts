@@ -11,7 +11,7 @@ import {
 import type { RequestSpec } from "@event-service-agent/schemas/http-request"
 import { BODY_SNIPPET_BYTES_MAX, type FailureKind, type Sent } from "@event-service-agent/schemas/outcome"
 import { requestProblems } from "@event-service-agent/schemas/request-rules"
-import { type Clock, Effect, Exit, Layer, Result } from "effect"
+import { Clock, Effect, Exit, Layer, Result } from "effect"
 import { NetAddress } from "effect/net"
 
 /** Headers of an answer that are kept. */
@@ -56,10 +56,10 @@ export const layerWith = (resolve: Resolve) =>
 
       return HttpClientPort.of({
         send: Effect.fn("HttpClient.send")(function* (request, { timeoutMs }) {
-          const progress = new Progress()
+          const progress = new Progress(yield* Clock.monotonicTimeNanos, timeoutMs)
           return yield* Effect.timeoutOrElse(perform(request, progress), {
             duration: timeoutMs,
-            orElse: () => progress.failed("Timeout", `No complete answer within ${timeoutMs} ms`)
+            orElse: () => progress.timedOut()
           })
         })
       })
@@ -80,6 +80,21 @@ class Progress {
   sent: Sent = "no"
   sentAt: number | null = null
   status: number | undefined
+  readonly #startedNanos: bigint
+  readonly #timeoutMs: number
+
+  constructor(startedNanos: bigint, timeoutMs: number) {
+    this.#startedNanos = startedNanos
+    this.#timeoutMs = timeoutMs
+  }
+
+  isTooLate(nowNanos: bigint): boolean {
+    return Number(nowNanos - this.#startedNanos) >= this.#timeoutMs * 1e6
+  }
+
+  timedOut(): SendFailed {
+    return this.failed("Timeout", `No complete answer within ${this.#timeoutMs} ms`)
+  }
 
   failed(kind: FailureKind, message: string): SendFailed {
     return new SendFailed({
@@ -107,6 +122,8 @@ const addressesOf = (url: URL, resolve: Resolve, progress: Progress) => {
 /** One request to one address. Whatever the end, the connection is closed. */
 const exchange = (request: RequestSpec, url: URL, address: string, progress: Progress) =>
   Effect.clockWith((clock) => {
+    // A process that was stopped during the look-up finds both this and the timeout due, in any order.
+    if (progress.isTooLate(clock.monotonicTimeNanosUnsafe())) return progress.timedOut()
     const controller = new AbortController()
     const pinned = new URL(url)
     pinned.hostname = NetAddress.formatUrlHostString(address)

@@ -2,7 +2,7 @@ import { AttemptOutcome, type OpenAttempt } from "@event-service-agent/execution
 import { AttemptStore, type RecordedAttempt } from "@event-service-agent/execution/ports/attempt-store"
 import type { CorrelationId, MessageId, ServiceCallId, TenantId } from "@event-service-agent/schemas/ids"
 import { fromMillis, toMillis } from "@event-service-agent/schemas/time"
-import { Effect, Layer, Option, Schema } from "effect"
+import { Effect, Layer, Schema } from "effect"
 import { WriteConnection } from "./database.ts"
 
 interface AttemptRow {
@@ -14,6 +14,7 @@ interface AttemptRow {
   readonly deadline_at: number
   readonly correlation_id: CorrelationId
   readonly causation_id: MessageId
+  readonly sealed_for_resend: Uint8Array | null
   readonly outcome: string | null
   readonly evidence: string | null
 }
@@ -24,18 +25,19 @@ export const layer = Layer.effect(
     const writer = yield* WriteConnection
     const claim = writer.prepare(
       `INSERT INTO execution_attempts
-         (tenant_id, service_call_id, number, process_id, started_at, deadline_at, correlation_id, causation_id)
-       VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`
+         (tenant_id, service_call_id, number, process_id, started_at, deadline_at, correlation_id, causation_id,
+          sealed_for_resend)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`
     )
     const close = writer.prepare(
-      `UPDATE execution_attempts SET outcome = ?
+      `UPDATE execution_attempts SET outcome = ?, sealed_for_resend = NULL
        WHERE tenant_id = ? AND service_call_id = ? AND number = ? AND outcome IS NULL`
     )
     const keepEvidence = writer.prepare(
       "UPDATE execution_attempts SET evidence = ? WHERE tenant_id = ? AND service_call_id = ? AND number = ?"
     )
-    const find = writer.prepare<AttemptRow>(
-      "SELECT * FROM execution_attempts WHERE tenant_id = ? AND service_call_id = ?"
+    const attemptsOf = writer.prepare<AttemptRow>(
+      "SELECT * FROM execution_attempts WHERE tenant_id = ? AND service_call_id = ? ORDER BY number"
     )
     const overdue = writer.prepare<AttemptRow>(
       `SELECT * FROM execution_attempts WHERE outcome IS NULL AND (deadline_at <= ? OR process_id <> ?)
@@ -43,7 +45,7 @@ export const layer = Layer.effect(
     )
 
     return AttemptStore.of({
-      claim: ({ key, number, processId, startedAt, deadlineAt, correlationId, causationId }) =>
+      claim: ({ key, number, processId, startedAt, deadlineAt, correlationId, causationId, sealedForResend }) =>
         Effect.map(
           claim.run(
             key.tenantId,
@@ -53,7 +55,8 @@ export const layer = Layer.effect(
             toMillis(startedAt),
             toMillis(deadlineAt),
             correlationId,
-            causationId
+            causationId,
+            sealedForResend
           ),
           ({ changes }) => changes === 1
         ),
@@ -64,10 +67,7 @@ export const layer = Layer.effect(
         ),
       keepEvidence: (key, number, result) =>
         Effect.asVoid(keepEvidence.run(encodeOutcome(result), key.tenantId, key.serviceCallId, number)),
-      find: (key) =>
-        Effect.map(find.first(key.tenantId, key.serviceCallId), (row) =>
-          row === undefined ? Option.none() : Option.some(toRecorded(row))
-        ),
+      attemptsOf: (key) => Effect.map(attemptsOf.all(key.tenantId, key.serviceCallId), (rows) => rows.map(toRecorded)),
       overdueOfAllTenants: (now, processId, limit) =>
         Effect.map(overdue.all(toMillis(now), processId, limit), (rows) => rows.map(toOpen))
     })
@@ -85,7 +85,8 @@ const toOpen = (row: AttemptRow): OpenAttempt => ({
   startedAt: fromMillis(row.started_at),
   deadlineAt: fromMillis(row.deadline_at),
   correlationId: row.correlation_id,
-  causationId: row.causation_id
+  causationId: row.causation_id,
+  sealedForResend: row.sealed_for_resend
 })
 
 const toRecorded = (row: AttemptRow): RecordedAttempt => ({

@@ -124,6 +124,30 @@ export const migrations: ReadonlyArray<string> = [
     PRIMARY KEY (tenant_id, service_call_id)
   ) STRICT, WITHOUT ROWID;
   CREATE INDEX execution_attempts_open ON execution_attempts (deadline_at, process_id) WHERE outcome IS NULL;
+  `,
+  // A call may have a second attempt.
+  `
+  ALTER TABLE execution_attempts RENAME TO earlier_attempts;
+  CREATE TABLE execution_attempts (
+    tenant_id         TEXT NOT NULL,
+    service_call_id   TEXT NOT NULL,
+    number            INTEGER NOT NULL,
+    process_id        TEXT NOT NULL,
+    started_at        INTEGER NOT NULL,
+    deadline_at       INTEGER NOT NULL,
+    correlation_id    TEXT NOT NULL,
+    causation_id      TEXT NOT NULL,
+    sealed_for_resend BLOB,
+    outcome           TEXT,
+    evidence          TEXT,
+    PRIMARY KEY (tenant_id, service_call_id, number)
+  ) STRICT, WITHOUT ROWID;
+  INSERT INTO execution_attempts
+    SELECT tenant_id, service_call_id, number, process_id, started_at, deadline_at, correlation_id, causation_id, NULL,
+           outcome, evidence
+    FROM earlier_attempts;
+  DROP TABLE earlier_attempts;
+  CREATE INDEX execution_attempts_open ON execution_attempts (deadline_at, process_id) WHERE outcome IS NULL;
   `
 ]
 

@@ -10,6 +10,9 @@ import { type DateTime, Schema } from "effect"
 /** Milliseconds beyond its timeout after which an attempt without an outcome counts as lost. */
 export const ATTEMPT_GRACE_MS = 5_000
 
+/** Attempts of a call that would rather be sent twice than have an unknown outcome. Any other call has one. */
+export const ATTEMPTS_MAX = 2
+
 /** One try to perform a call, claimed durably before anything is sent. */
 export interface OpenAttempt {
   readonly key: ServiceCallKey
@@ -23,6 +26,8 @@ export interface OpenAttempt {
   readonly correlationId: CorrelationId
   /** The `StartExecution` that asked for it. */
   readonly causationId: MessageId
+  /** What another attempt would send, if this one is lost; `null` when there will be no other. */
+  readonly sealedForResend: Uint8Array | null
 }
 
 /** How an attempt ended. */
@@ -43,12 +48,41 @@ export const openAttempt = (
   startedAt,
   deadlineAt: fromMillis(toMillis(startedAt) + start.payload.timeoutMs + ATTEMPT_GRACE_MS),
   correlationId: start.correlationId,
-  causationId: start.messageId
+  causationId: start.messageId,
+  sealedForResend: start.payload.onUnknown === "resend" ? start.payload.sealed : null
 })
 
-/** @param elapsedMs milliseconds since the claim, by a clock that nobody can set */
-export const isPastDeadline = (attempt: OpenAttempt, elapsedMs: number): boolean =>
-  elapsedMs >= toMillis(attempt.deadlineAt) - toMillis(attempt.startedAt)
+/** The attempt that follows on a lost one; `undefined` when the lost one was the last. */
+export const attemptAgain = (
+  lost: OpenAttempt,
+  processId: string,
+  startedAt: DateTime.Utc
+): OpenAttempt | undefined => {
+  if (lost.sealedForResend === null) return undefined
+  const number = lost.number + 1
+  return {
+    ...lost,
+    number,
+    processId,
+    startedAt,
+    deadlineAt: fromMillis(toMillis(startedAt) + leaseMs(lost)),
+    sealedForResend: number < ATTEMPTS_MAX ? lost.sealedForResend : null
+  }
+}
+
+/** Milliseconds from the claim for which nobody but the claiming process acts on the attempt. */
+const leaseMs = (attempt: OpenAttempt): number => toMillis(attempt.deadlineAt) - toMillis(attempt.startedAt)
+
+/**
+ * Milliseconds that a send may take which begins now: the call's timeout, or less when that would outlast the lease.
+ * Zero or less: it is too late to send.
+ *
+ * @param elapsedMs milliseconds since the claim, by a clock that nobody can set
+ */
+export const sendTimeoutMs = (attempt: OpenAttempt, elapsedMs: number): number =>
+  Math.min(timeoutMsOf(attempt), Math.floor(leaseMs(attempt) - elapsedMs))
+
+const timeoutMsOf = (attempt: OpenAttempt): number => leaseMs(attempt) - ATTEMPT_GRACE_MS
 
 /** Success is 200 to 299; every other status is a failure that certainly reached the target. */
 export const answered = (answer: Answer, finishedAt: DateTime.Utc): AttemptOutcome => {
@@ -83,31 +117,41 @@ export const requestUnreadable = (reason: string, finishedAt: DateTime.Utc): Att
 
 /** @param processId the process that looks, which need not be the one that claimed the attempt */
 export const outcomeUnknown = (attempt: OpenAttempt, processId: string, finishedAt: DateTime.Utc): AttemptOutcome => {
+  const howOften = attempt.number === 1 ? "once or not at all" : "twice, once or not at all"
   const what =
     attempt.processId === processId
       ? "This call did not end in time"
       : "The agent stopped before it could record what became of this call"
-  const message = `${what}. The target got the request once or not at all: look there before you submit it again`
+  const message = `${what}. The target got the request ${howOften}: look there before you submit it again`
   return unsentOrUnknown(finishedAt, { kind: "OutcomeUnknown", message, sent: "maybe" })
 }
 
 export const startedMessage = (attempt: OpenAttempt): MessageDraft<"ExecutionStarted"> => ({
   ...envelopeOf(attempt),
   type: "ExecutionStarted",
-  version: 1,
+  version: 2 * attempt.number - 1,
   timestamp: attempt.startedAt,
   payload: { attempt: attempt.number, startedAt: attempt.startedAt }
 })
 
+/** The end of an attempt is the end of its call. */
 export const outcomeMessage = (
   attempt: OpenAttempt,
-  { _tag, ...outcome }: AttemptOutcome,
+  ending: AttemptOutcome,
   timestamp: DateTime.Utc
 ): MessageDraft<"ExecutionSucceeded" | "ExecutionFailed"> => {
-  const envelope = { ...envelopeOf(attempt), version: 2, timestamp }
+  const { _tag, ...outcome } = attempt.number === 1 ? ending : afterLostAttempt(ending)
+  const envelope = { ...envelopeOf(attempt), version: 2 * attempt.number, timestamp }
   return "responseMeta" in outcome
     ? { ...envelope, type: "ExecutionSucceeded", payload: { attempt: attempt.number, ...outcome } }
     : { ...envelope, type: "ExecutionFailed", payload: { attempt: attempt.number, ...outcome } }
+}
+
+/** What an attempt did not send, the lost one before it may have sent. */
+const afterLostAttempt = (outcome: AttemptOutcome): AttemptOutcome => {
+  if (outcome._tag === "Succeeded" || outcome.errorMeta.sent !== "no") return outcome
+  const message = `${outcome.errorMeta.message}. An earlier attempt, whose outcome is unknown, may have reached the target`
+  return { ...outcome, errorMeta: { ...outcome.errorMeta, message, sent: "maybe" } }
 }
 
 /** What a log line says of an attempt. */

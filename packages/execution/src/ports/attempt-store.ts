@@ -1,7 +1,7 @@
 import { type StorageError, UnitOfWork } from "@event-service-agent/platform/transaction"
 import type { ServiceCallKey } from "@event-service-agent/schemas/ids"
 import { toMillis } from "@event-service-agent/schemas/time"
-import { Context, type DateTime, Effect, Layer, Option } from "effect"
+import { Context, type DateTime, Effect, Layer } from "effect"
 import type { AttemptOutcome, OpenAttempt } from "../domain/attempt.ts"
 
 /** An attempt with what is known of its end. */
@@ -13,13 +13,13 @@ export interface RecordedAttempt {
   readonly evidence: AttemptOutcome | null
 }
 
-/** The attempts and their outcomes. A call has at most one attempt, an attempt at most one outcome. */
+/** The attempts of calls and their outcomes. An attempt has at most one outcome. */
 export class AttemptStore extends Context.Service<
   AttemptStore,
   {
-    /** Keeps the attempt as the call's only one. False when the call has one: a repeated message. */
+    /** Keeps the attempt. False when the call has one of this number: a repeated message. */
     readonly claim: (attempt: OpenAttempt) => Effect.Effect<boolean, StorageError, UnitOfWork>
-    /** Records how an open attempt ended. False when there is none, or it has ended before. */
+    /** Records how an open attempt ended and erases its sealed request. False when there is none, or it has ended. */
     readonly close: (
       key: ServiceCallKey,
       number: number,
@@ -31,7 +31,10 @@ export class AttemptStore extends Context.Service<
       number: number,
       result: AttemptOutcome
     ) => Effect.Effect<void, StorageError, UnitOfWork>
-    readonly find: (key: ServiceCallKey) => Effect.Effect<Option.Option<RecordedAttempt>, StorageError, UnitOfWork>
+    /** All attempts of a call, the first one first. */
+    readonly attemptsOf: (
+      key: ServiceCallKey
+    ) => Effect.Effect<ReadonlyArray<RecordedAttempt>, StorageError, UnitOfWork>
     /**
      * Open attempts of all tenants that have reached their deadline or that another process claimed, the oldest deadline
      * first.
@@ -48,16 +51,12 @@ export class AttemptStore extends Context.Service<
 
 const makeMemory = (): AttemptStore["Service"] => {
   const rows = new Map<string, RecordedAttempt>()
-  const idOf = (key: ServiceCallKey) => `${key.tenantId}/${key.serviceCallId}`
-  const find = (key: ServiceCallKey, number: number) => {
-    const row = rows.get(idOf(key))
-    return row?.attempt.number === number ? row : undefined
-  }
+  const idOf = (key: ServiceCallKey, number: number) => `${key.tenantId}/${key.serviceCallId}/${number}`
 
   /** Writes a row so that a rollback takes it back. */
   const put = (row: RecordedAttempt) =>
     Effect.map(UnitOfWork, (unit) => {
-      const id = idOf(row.attempt.key)
+      const id = idOf(row.attempt.key, row.attempt.number)
       const before = rows.get(id)
       unit.onRollback(() => (before === undefined ? rows.delete(id) : rows.set(id, before)))
       rows.set(id, row)
@@ -65,21 +64,26 @@ const makeMemory = (): AttemptStore["Service"] => {
 
   return {
     claim: Effect.fnUntraced(function* (attempt) {
-      if (rows.has(idOf(attempt.key))) return false
+      if (rows.has(idOf(attempt.key, attempt.number))) return false
       yield* put({ attempt, outcome: null, evidence: null })
       return true
     }),
     close: Effect.fnUntraced(function* (key, number, outcome) {
-      const row = find(key, number)
+      const row = rows.get(idOf(key, number))
       if (row === undefined || row.outcome !== null) return false
-      yield* put({ ...row, outcome })
+      yield* put({ ...row, attempt: { ...row.attempt, sealedForResend: null }, outcome })
       return true
     }),
     keepEvidence: Effect.fnUntraced(function* (key, number, evidence) {
-      const row = find(key, number)
+      const row = rows.get(idOf(key, number))
       if (row !== undefined) yield* put({ ...row, evidence })
     }),
-    find: (key) => Effect.sync(() => Option.fromUndefinedOr(rows.get(idOf(key)))),
+    attemptsOf: (key) =>
+      Effect.sync(() =>
+        [...rows.values()]
+          .filter(({ attempt }) => idOf(attempt.key, 0) === idOf(key, 0))
+          .sort((a, b) => a.attempt.number - b.attempt.number)
+      ),
     overdueOfAllTenants: (now, processId, limit) =>
       Effect.sync(() =>
         [...rows.values()]

@@ -1,22 +1,25 @@
 import { Transaction } from "@event-service-agent/platform/transaction"
 import type { MessageId } from "@event-service-agent/schemas/ids"
 import { DateTime, Effect } from "effect"
-import { outcomeUnknown } from "../domain/attempt.ts"
+import { attemptAgain, outcomeUnknown } from "../domain/attempt.ts"
 import { AttemptStore } from "../ports/attempt-store.ts"
 import { endAttempt } from "./end-attempt.ts"
+import { claimAttempt, type Perform } from "./start-execution.ts"
 
 /** Attempts that one unit of work ends. */
 export const SWEEP_BATCH_SIZE = 100
 
 /**
  * Ends the attempts of all tenants that nobody will end any more: those past their deadline, and those of a process
- * that is gone. Whether their request was sent, nobody can tell, and their outcome says so.
+ * that is gone. Whether their request was sent, nobody can tell: a call that allows for it gets another attempt, and of
+ * any other the outcome says so.
  *
  * @param known the causes of attempts whose result only waits for the storage: that is the better outcome
  */
 export const endOverdueAttempts = Effect.fn("Execution.endOverdueAttempts")(function* (
   processId: string,
-  known: ReadonlySet<MessageId>
+  known: ReadonlySet<MessageId>,
+  perform: Perform
 ) {
   const transaction = yield* Transaction
   const store = yield* AttemptStore
@@ -24,7 +27,14 @@ export const endOverdueAttempts = Effect.fn("Execution.endOverdueAttempts")(func
     const now = yield* DateTime.now
     const overdue = yield* store.overdueOfAllTenants(now, processId, SWEEP_BATCH_SIZE)
     const lost = overdue.filter((attempt) => !known.has(attempt.causationId))
-    for (const attempt of lost) yield* endAttempt(attempt, outcomeUnknown(attempt, processId, now))
+    for (const attempt of lost) {
+      const unknown = outcomeUnknown(attempt, processId, now)
+      const again = attemptAgain(attempt, processId, now)
+      if (again === undefined) yield* endAttempt(attempt, unknown)
+      else if (yield* store.close(attempt.key, attempt.number, unknown)) {
+        yield* claimAttempt(again, attempt.sealedForResend, perform)
+      }
+    }
     return lost.length === SWEEP_BATCH_SIZE
   })
   while (yield* transaction.run(endBatch)) {}

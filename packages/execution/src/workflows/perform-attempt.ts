@@ -8,10 +8,10 @@ import {
   type AttemptOutcome,
   annotationsOf,
   answered,
-  isPastDeadline,
   type OpenAttempt,
   requestUnreadable,
-  sendFailed
+  sendFailed,
+  sendTimeoutMs
 } from "../domain/attempt.ts"
 import { AttemptStore } from "../ports/attempt-store.ts"
 import { endAttempt } from "./end-attempt.ts"
@@ -22,7 +22,6 @@ export interface ClaimedAttempt {
   /** Just before the claim, on the monotonic clock. */
   readonly claimedAtNanos: bigint
   readonly sealed: SealedRequest
-  readonly timeoutMs: number
 }
 
 /**
@@ -46,13 +45,14 @@ export const performAttempt = Effect.fn("Execution.performAttempt")(
 
 /** None when it is too late to send. */
 const send = Effect.fnUntraced(
-  function* ({ attempt, claimedAtNanos, sealed, timeoutMs }: ClaimedAttempt) {
+  function* ({ attempt, claimedAtNanos, sealed }: ClaimedAttempt) {
     const vault = yield* RequestVault
     const client = yield* HttpClientPort
     if (sealed === null) return yield* new RequestUnreadable({ reason: "it was erased" })
     const request = withIdempotencyKey(yield* vault.open(attempt.key, sealed), attempt.key.serviceCallId)
     const elapsedMs = Number((yield* Clock.monotonicTimeNanos) - claimedAtNanos) / 1_000_000
-    if (isPastDeadline(attempt, elapsedMs)) {
+    const timeoutMs = sendTimeoutMs(attempt, elapsedMs)
+    if (timeoutMs <= 0) {
       // The sweep may have ended the attempt by now, and it ends it if not.
       yield* Effect.logWarning("too late to send: the attempt is past its deadline")
       return Option.none()
