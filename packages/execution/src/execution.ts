@@ -2,11 +2,10 @@ import { EventBusPort } from "@event-service-agent/platform/event-bus"
 import type { HttpClientPort } from "@event-service-agent/platform/http-client-port"
 import type { RequestVault } from "@event-service-agent/platform/request-vault"
 import { Transaction } from "@event-service-agent/platform/transaction"
-import type { MessageId } from "@event-service-agent/schemas/ids"
 import { Effect, FiberSet, Layer, Schedule } from "effect"
 import type { AttemptStore } from "./ports/attempt-store.ts"
 import { endOverdueAttempts } from "./workflows/end-overdue-attempts.ts"
-import { performAttempt } from "./workflows/perform-attempt.ts"
+import { type Performing, performAttempt } from "./workflows/perform-attempt.ts"
 import { type Perform, startExecution } from "./workflows/start-execution.ts"
 
 export const SWEEP_INTERVAL_MS = 1_000
@@ -31,7 +30,7 @@ export const layer = ({ processId = crypto.randomUUID(), drainGraceMs = DRAIN_GR
       const bus = yield* EventBusPort
       const transaction = yield* Transaction
       const context = yield* Effect.context<AttemptStore | EventBusPort | HttpClientPort | RequestVault | Transaction>()
-      const known = new Set<MessageId>()
+      const performing: Performing = new Map()
 
       // Finalizers run from the last to the first: no new work, then the wait, then the set cuts off what still runs.
       const sends = yield* FiberSet.make<void>()
@@ -44,13 +43,13 @@ export const layer = ({ processId = crypto.randomUUID(), drainGraceMs = DRAIN_GR
         )
       )
       const perform: Perform = (claimed) =>
-        performAttempt(claimed, known).pipe(
+        performAttempt(claimed, performing).pipe(
           Effect.catchDefect((defect) => Effect.logError("an attempt failed, the sweep will end it", defect)),
           Effect.provideContext(context),
           // The writer runs this after a commit: its neighbours must not wait for the start of a send.
           (send) => Effect.asVoid(FiberSet.run(sends, send, { startImmediately: false }))
         )
-      yield* endOverdueAttempts(processId, known, perform).pipe(
+      yield* endOverdueAttempts(processId, performing, perform).pipe(
         Effect.catchCause((cause) => Effect.logError("the sweep for lost attempts failed, it will run again", cause)),
         Effect.repeat(Schedule.spaced(SWEEP_INTERVAL_MS)),
         Effect.forkScoped

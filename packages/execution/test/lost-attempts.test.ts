@@ -1,7 +1,7 @@
 import { HttpClientPort } from "@event-service-agent/platform/http-client-port"
 import { RequestVault } from "@event-service-agent/platform/request-vault"
 import { fromMillis } from "@event-service-agent/schemas/time"
-import { Effect, Exit, Fiber, Latch, Scope } from "effect"
+import { Clock, Effect, Exit, Fiber, Latch, Scope } from "effect"
 import { TestClock } from "effect/testing"
 import { describe, expect, it } from "vitest"
 import { ATTEMPT_GRACE_MS } from "../src/domain/attempt.ts"
@@ -100,6 +100,31 @@ describe("an attempt without an outcome", () => {
         yield* order(KEY)
         yield* TestClock.adjust("1 minute")
         expect(heard).toHaveLength(2)
+      })
+    )
+  )
+
+  it(
+    "is not ended by a clock that jumps ahead while its request is under way",
+    test(
+      Effect.gen(function* () {
+        let aheadMs = 0
+        const latch = Latch.makeUnsafe()
+        const { heard, next } = yield* listen
+        const testClock = yield* TestClock.testClockWith(Effect.succeed)
+        const wallClock: Clock.Clock = {
+          ...testClock,
+          currentTimeMillisUnsafe: () => testClock.currentTimeMillisUnsafe() + aheadMs,
+          currentTimeMillis: Effect.map(testClock.currentTimeMillis, (millis) => millis + aheadMs)
+        }
+        yield* start(stuckClient(() => Effect.as(latch.await, OK))).pipe(Effect.provideService(Clock.Clock, wallClock))
+        yield* order(KEY)
+        yield* next
+        aheadMs = 86_400_000
+        yield* TestClock.adjust(DEADLINE_MS - 1)
+        expect(heard).toHaveLength(1)
+        yield* latch.open
+        expect((yield* next).type).toBe("ExecutionSucceeded")
       })
     )
   )

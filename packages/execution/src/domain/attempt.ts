@@ -71,7 +71,7 @@ export const attemptAgain = (
 }
 
 /** Milliseconds from the claim for which nobody but the claiming process acts on the attempt. */
-const leaseMs = (attempt: OpenAttempt): number => toMillis(attempt.deadlineAt) - toMillis(attempt.startedAt)
+export const leaseMs = (attempt: OpenAttempt): number => toMillis(attempt.deadlineAt) - toMillis(attempt.startedAt)
 
 /**
  * Milliseconds that a send may take which begins now: the call's timeout, or less when that would outlast the lease.

@@ -1,9 +1,9 @@
 import { Transaction } from "@event-service-agent/platform/transaction"
-import type { MessageId } from "@event-service-agent/schemas/ids"
-import { DateTime, Effect } from "effect"
+import { Clock, DateTime, Effect } from "effect"
 import { attemptAgain, outcomeUnknown } from "../domain/attempt.ts"
 import { AttemptStore } from "../ports/attempt-store.ts"
 import { endAttempt } from "./end-attempt.ts"
+import { isPerforming, type Performing } from "./perform-attempt.ts"
 import { claimAttempt, type Perform } from "./start-execution.ts"
 
 /** Attempts that one unit of work ends. */
@@ -13,12 +13,10 @@ export const SWEEP_BATCH_SIZE = 100
  * Ends the attempts of all tenants that nobody will end any more: those past their deadline, and those of a process
  * that is gone. Whether their request was sent, nobody can tell: a call that allows for it gets another attempt, and of
  * any other the outcome says so.
- *
- * @param known the causes of attempts whose result only waits for the storage: that is the better outcome
  */
 export const endOverdueAttempts = Effect.fn("Execution.endOverdueAttempts")(function* (
   processId: string,
-  known: ReadonlySet<MessageId>,
+  performing: Performing,
   perform: Perform
 ) {
   const transaction = yield* Transaction
@@ -26,7 +24,8 @@ export const endOverdueAttempts = Effect.fn("Execution.endOverdueAttempts")(func
   const endBatch = Effect.gen(function* () {
     const now = yield* DateTime.now
     const overdue = yield* store.overdueOfAllTenants(now, processId, SWEEP_BATCH_SIZE)
-    const lost = overdue.filter((attempt) => !known.has(attempt.causationId))
+    const nowNanos = yield* Clock.monotonicTimeNanos
+    const lost = overdue.filter((attempt) => !isPerforming(performing, attempt, nowNanos))
     for (const attempt of lost) {
       const unknown = outcomeUnknown(attempt, processId, now)
       const again = attemptAgain(attempt, processId, now)

@@ -2,12 +2,12 @@ import { HttpClientPort } from "@event-service-agent/platform/http-client-port"
 import { RequestUnreadable, RequestVault } from "@event-service-agent/platform/request-vault"
 import { retryStorage, Transaction } from "@event-service-agent/platform/transaction"
 import type { RequestSpec, SealedRequest } from "@event-service-agent/schemas/http-request"
-import type { MessageId } from "@event-service-agent/schemas/ids"
 import { Clock, DateTime, Effect, Option } from "effect"
 import {
   type AttemptOutcome,
   annotationsOf,
   answered,
+  leaseMs,
   type OpenAttempt,
   requestUnreadable,
   sendFailed,
@@ -25,23 +25,40 @@ export interface ClaimedAttempt {
 }
 
 /**
- * Sends the request, once, and records what came of it, however long the storage refuses.
- *
- * @param known gets the attempt's cause while its result waits for the storage
+ * The attempts that this process performs, each with the end of its lease on the monotonic clock: until then the sweep
+ * leaves it alone, whatever the clock of the day says. A result that only waits for the storage has no end.
  */
+export type Performing = Map<string, bigint | typeof RESULT_KNOWN>
+
+const RESULT_KNOWN = Symbol("result known")
+
+/** Whether an attempt that looks overdue is still this process's to end. */
+export const isPerforming = (performing: Performing, attempt: OpenAttempt, nowNanos: bigint): boolean => {
+  const leaseEnd = performing.get(nameOf(attempt))
+  return leaseEnd === RESULT_KNOWN || (leaseEnd !== undefined && nowNanos < leaseEnd)
+}
+
+/** Sends the request, once, and records what came of it, however long the storage refuses. */
 export const performAttempt = Effect.fn("Execution.performAttempt")(
-  function* (claimed: ClaimedAttempt, known: Set<MessageId>) {
-    const result = yield* send(claimed)
-    if (Option.isNone(result)) return
-    const { attempt } = claimed
-    known.add(attempt.causationId)
+  function* (claimed: ClaimedAttempt, performing: Performing) {
+    const { attempt, claimedAtNanos } = claimed
+    const name = nameOf(attempt)
+    performing.set(name, claimedAtNanos + BigInt(leaseMs(attempt)) * 1_000_000n)
+    const perform = Effect.gen(function* () {
+      const result = yield* send(claimed)
+      if (Option.isNone(result)) return
+      performing.set(name, RESULT_KNOWN)
+      yield* record(attempt, result.value)
+    })
     yield* Effect.ensuring(
-      record(attempt, result.value),
-      Effect.sync(() => known.delete(attempt.causationId))
+      perform,
+      Effect.sync(() => performing.delete(name))
     )
   },
   (effect, { attempt }) => Effect.annotateLogs(effect, annotationsOf(attempt))
 )
+
+const nameOf = ({ causationId, number }: OpenAttempt): string => `${causationId}/${number}`
 
 /** None when it is too late to send. */
 const send = Effect.fnUntraced(
