@@ -59,12 +59,25 @@ const IPV6_GLOBAL = IpNetwork.fromStringUnsafe("2000::/3")
 const IPV6_DENIED = networks("2001::/23 2001:db8::/32 2002::/16 2620:4f:8000::/48 3fff::/20")
 
 /** Not even the operator opens these: whoever reaches a cloud's metadata service can become the machine. */
-const NEVER_OPENED = networks(
-  // All of link-local, since each cloud has its own address there, and the metadata addresses outside of it.
-  "169.254.0.0/16 100.100.100.200/32 168.63.129.16/32 192.0.0.192/32 fd00:ec2::/32 fd20:ce::254/128 fd00:42::42/128 " +
-    // IPv4 inside IPv6, metadata addresses included: NAT64 and 6to4.
-    "64:ff9b::/96 64:ff9b:1::/48 2002::/16"
-)
+const NEVER_OPENED: ReadonlyArray<{ readonly what: string; readonly networks: ReadonlyArray<IpNetwork.IpNetwork> }> = [
+  {
+    what: "a cloud's metadata service",
+    networks: networks(
+      "169.254.169.254/32 169.254.170.2/32 169.254.170.23/32 169.254.0.23/32 100.100.100.200/32 168.63.129.16/32 " +
+        "192.0.0.192/32 fd00:ec2::/32 fd20:ce::254/128 fd00:42::42/128 fe80::a9fe:a9fe/128"
+    )
+  },
+  {
+    // Any of them may be one: each cloud has its own, and some have several.
+    what: "a link-local address, where clouds have their metadata services",
+    networks: networks("169.254.0.0/16 fe80::/10")
+  },
+  {
+    // Of any IPv4 address, those above included.
+    what: "the NAT64 or 6to4 form of an IPv4 address",
+    networks: networks("64:ff9b::/96 64:ff9b:1::/48 2002::/16")
+  }
+]
 const METADATA_NAMES = new Set([
   "metadata",
   "metadata.google.internal",
@@ -74,10 +87,11 @@ const METADATA_NAMES = new Set([
   "instance-data.ec2.internal"
 ])
 const INSIDE_NAME = /^[^.]*$|(^|\.)(localhost|local|internal|home\.arpa)$/
+const EMPTY_LABEL = /^\.|\.\./
 
 /** Names nothing that the writer of the URL did not. */
 const howToOpen = (url: URL) => `Whoever runs this service can open it: EGRESS_ALLOW=${nameOf(url)}:${portOf(url)}`
-const METADATA = "The host leads to a cloud's metadata service, which is never called"
+const neverCalled = (what: string) => `The host leads to ${what}, which is never called`
 
 const judgeUrl = (text: string, allow: EgressAllow): Result.Result<URL, string> => {
   if (!URL.canParse(text)) return Result.fail("Expected an absolute URL, for example https://example.com/hook")
@@ -95,8 +109,11 @@ const judgeUrl = (text: string, allow: EgressAllow): Result.Result<URL, string> 
 
 /** The reason to refuse the URL for the name of its host, if there is one. */
 const judgeName = (url: URL, allow: EgressAllow): string | undefined => {
-  if (METADATA_NAMES.has(nameOf(url))) return METADATA
-  if (!INSIDE_NAME.test(nameOf(url)) || isNameOpened(url, allow)) return undefined
+  if (METADATA_NAMES.has(nameOf(url))) return neverCalled("a cloud's metadata service")
+  if (isNameOpened(url, allow)) return undefined
+  if (!INSIDE_NAME.test(nameOf(url))) {
+    return EMPTY_LABEL.test(url.hostname) ? "The host has nothing between two of its dots" : undefined
+  }
   return (
     "The host is an inside name: localhost, a name without a dot, or one below .localhost, .local, .internal or " +
     `.home.arpa. ${howToOpen(url)}`
@@ -106,7 +123,8 @@ const judgeName = (url: URL, allow: EgressAllow): string | undefined => {
 /** @param url how the address was come by: an opened host opens what it resolves to */
 const judgeAddress = (address: NetAddress.IpAddress, url: URL, allow: EgressAllow): string | undefined => {
   const ip = NetAddress.toCanonical(address)
-  if (isIn(NEVER_OPENED, ip)) return METADATA
+  const never = NEVER_OPENED.find((closed) => isIn(closed.networks, ip))
+  if (never !== undefined) return neverCalled(never.what)
   const isPublic = NetAddress.isIpv4Address(ip)
     ? !isIn(IPV4_DENIED, ip)
     : isIn([IPV6_GLOBAL], ip) && !isIn(IPV6_DENIED, ip)
@@ -138,10 +156,11 @@ const literalOf = (url: URL): NetAddress.IpAddress | undefined =>
 
 const parseEntry = (entry: string, position: number): Result.Result<Opened, string> => {
   const wrong = (problem: string) => Result.fail(`Entry ${position} ${problem}`)
-  const open = (network: IpNetwork.IpNetwork, port?: number) =>
-    NEVER_OPENED.some((never) => IpNetwork.containsNetwork(never, network))
-      ? wrong(STAYS_CLOSED)
-      : Result.succeed({ network, port })
+  const staysClosed = (what: string) => wrong(`leads to ${what}, which stays closed: take it out`)
+  const open = (network: IpNetwork.IpNetwork, port?: number) => {
+    const never = NEVER_OPENED.find((closed) => closed.networks.some((one) => IpNetwork.containsNetwork(one, network)))
+    return never === undefined ? Result.succeed({ network, port }) : staysClosed(never.what)
+  }
 
   if (entry.includes("/")) {
     const network = IpNetwork.fromString(entry)
@@ -162,7 +181,9 @@ const parseEntry = (entry: string, position: number): Result.Result<Opened, stri
   if (url.href !== `http://${url.hostname}/` || !/^[a-z0-9._-]+$/.test(url.hostname)) {
     return wrong(`is no host. ${EXPECTED_ENTRY}`)
   }
-  return METADATA_NAMES.has(nameOf(url)) ? wrong(STAYS_CLOSED) : Result.succeed({ host: nameOf(url), port })
+  return METADATA_NAMES.has(nameOf(url))
+    ? staysClosed("a cloud's metadata service")
+    : Result.succeed({ host: nameOf(url), port })
 }
 
 const networkOf = (address: NetAddress.IpAddress): IpNetwork.IpNetwork => {
@@ -171,4 +192,3 @@ const networkOf = (address: NetAddress.IpAddress): IpNetwork.IpNetwork => {
 }
 
 const EXPECTED_ENTRY = "Write a host (intranet.example:8080), an address (127.0.0.1:4000) or a network (10.1.0.0/16)"
-const STAYS_CLOSED = "leads to a cloud's metadata service, which stays closed: take it out"

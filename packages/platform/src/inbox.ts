@@ -2,7 +2,7 @@ import type { Consumer } from "@event-service-agent/schemas/envelope"
 import type { ServiceCallKey } from "@event-service-agent/schemas/ids"
 import type { Message } from "@event-service-agent/schemas/messages/catalogue"
 import { Cause, Clock, Effect, Exit, Latch, Option, Scope } from "effect"
-import { type Delivery, keyOf, Outbox } from "./outbox.ts"
+import { bytesOf, type Delivery, keyOf, Outbox } from "./outbox.ts"
 import { retryStorage, STORAGE_RETRY_MS, StorageError, Transaction, UnitOfWork } from "./transaction.ts"
 
 /** Failures after which a message becomes a dead letter. */
@@ -11,6 +11,9 @@ export const BACKOFF_FIRST_MS = 100
 export const BACKOFF_MAX_MS = 30_000
 /** Messages that one consumer holds in memory; further ones wait in the outbox. */
 export const HELD_MAX = 2_000
+
+/** Bytes that they may take together. */
+export const HELD_BYTES_MAX = 64 * 1_048_576
 
 /** How long a consumer that stops goes on with the messages it can handle at once. */
 export const INBOX_DRAIN_MS = 2_000
@@ -42,6 +45,7 @@ export const makeInbox = Effect.fnUntraced(function* (consumer: Consumer, handle
   const lanes = new Map<string, Lane>()
   const parked = new Set<string>()
   let held = 0
+  let heldBytes = 0
   /** Lanes that are not waiting for a later try. */
   let busy = 0
   const isIdle = Latch.makeUnsafe(true)
@@ -59,6 +63,7 @@ export const makeInbox = Effect.fnUntraced(function* (consumer: Consumer, handle
     const name = laneName(keyOf(delivery.message))
     if (parked.has(name)) return Effect.void
     held++
+    heldBytes += bytesOf(delivery.message)
     const lane = lanes.get(name)
     if (lane !== undefined) {
       lane.queue.push(delivery)
@@ -68,6 +73,11 @@ export const makeInbox = Effect.fnUntraced(function* (consumer: Consumer, handle
     lanes.set(name, opened)
     countBusy(1)
     return Effect.asVoid(Effect.forkIn(work(opened), scope))
+  }
+
+  const letGo = (deliveries: ReadonlyArray<Delivery>) => {
+    held -= deliveries.length
+    for (const { message } of deliveries) heldBytes -= bytesOf(message)
   }
 
   const countBusy = (change: 1 | -1) => {
@@ -84,11 +94,10 @@ export const makeInbox = Effect.fnUntraced(function* (consumer: Consumer, handle
 
   const readOn = Effect.gen(function* () {
     const unit = yield* UnitOfWork
-    const room = HELD_MAX - held
-    const { deliveries, unreadable } = yield* outbox.deliveriesAfter(consumer, lastSeq, room)
+    const { deliveries, unreadable, hasMore } = yield* outbox.deliveriesAfter(consumer, lastSeq, HELD_MAX - held)
     unit.afterCommit(
       Effect.suspend(() => {
-        isBehind = deliveries.length === room
+        isBehind = hasMore
         for (const key of unreadable) parked.add(laneName(key))
         return Effect.forEach(deliveries, take, { discard: true })
       })
@@ -96,7 +105,7 @@ export const makeInbox = Effect.fnUntraced(function* (consumer: Consumer, handle
   })
   // The read is a unit of the writer, so every message is either in it or handed over after it.
   const refill: Effect.Effect<void> = Effect.suspend(() => {
-    if (!isBehind || isRefilling || held > HELD_MAX / 2) return Effect.void
+    if (!isBehind || isRefilling || held > HELD_MAX / 2 || heldBytes > HELD_BYTES_MAX / 2) return Effect.void
     isRefilling = true
     return retryStorage(transaction.run(readOn)).pipe(
       Effect.ensuring(
@@ -122,7 +131,7 @@ export const makeInbox = Effect.fnUntraced(function* (consumer: Consumer, handle
         lane.queue[0] = retry.value
       } else {
         lane.queue.shift()
-        held--
+        letGo([next])
         if (isBehind) yield* Effect.forkIn(refill, scope)
       }
     }
@@ -171,7 +180,7 @@ export const makeInbox = Effect.fnUntraced(function* (consumer: Consumer, handle
     const name = laneName(keyOf(delivery.message))
     parked.add(name)
     // What waits behind the dead letter stays in the outbox until it is replayed or discarded.
-    held -= lanes.get(name)?.queue.splice(1).length ?? 0
+    letGo(lanes.get(name)?.queue.splice(1) ?? [])
     yield* Effect.logError(`${consumer} gave ${delivery.message.type} up: it is a dead letter now`, letter.error)
   })
 
@@ -181,7 +190,7 @@ export const makeInbox = Effect.fnUntraced(function* (consumer: Consumer, handle
 
   const inbox: Inbox = {
     handOver: (delivery) => {
-      if (held >= HELD_MAX) isBehind = true
+      if (held >= HELD_MAX || heldBytes >= HELD_BYTES_MAX) isBehind = true
       return isBehind ? Effect.void : take(delivery)
     },
     unpark: (key, waiting) => {

@@ -4,6 +4,11 @@ import { consumersOf, type Message } from "@event-service-agent/schemas/messages
 import { Context, Effect, Layer } from "effect"
 import { type StorageError, UnitOfWork } from "./transaction.ts"
 
+/** Bytes of messages that are read at once: a thousand waiting calls may have a request of a megabyte each. */
+export const READ_BYTES_MAX = 16 * 1_048_576
+/** What a message counts beside its sealed request. */
+export const MESSAGE_BYTES = 1_024
+
 /** A message on its way to one consumer. Its row stays until the consumer has handled it. */
 export interface Delivery {
   readonly seq: number
@@ -53,13 +58,21 @@ export class Outbox extends Context.Service<
     readonly revive: (consumer: Consumer, seq: number) => Effect.Effect<boolean, StorageError, UnitOfWork>
     /** Deletes a dead letter. False when there is none. */
     readonly discard: (consumer: Consumer, seq: number) => Effect.Effect<boolean, StorageError, UnitOfWork>
-    /** Deliveries in order of seq. Crosses tenants. What can no longer be read becomes a dead letter on the way. */
+    /**
+     * Deliveries in order of seq, at most `limit` and about `READ_BYTES_MAX`. Crosses tenants. What can no longer be read
+     * becomes a dead letter on the way.
+     */
     readonly deliveriesAfter: (
       consumer: Consumer,
       seq: number,
       limit: number
     ) => Effect.Effect<
-      { readonly deliveries: ReadonlyArray<Delivery>; readonly unreadable: ReadonlyArray<ServiceCallKey> },
+      {
+        readonly deliveries: ReadonlyArray<Delivery>
+        readonly unreadable: ReadonlyArray<ServiceCallKey>
+        /** Whether there may be further ones. */
+        readonly hasMore: boolean
+      },
       StorageError,
       UnitOfWork
     >
@@ -88,6 +101,10 @@ export const keyOf = (message: Pick<Message, "tenantId" | "aggregateId">): Servi
   tenantId: message.tenantId,
   serviceCallId: message.aggregateId
 })
+
+/** What a message takes in memory, roughly: its sealed request is all that can be large. */
+export const bytesOf = (message: Message): number =>
+  MESSAGE_BYTES + ("sealed" in message.payload ? (message.payload.sealed?.byteLength ?? 0) : 0)
 
 interface Row extends Delivery {
   readonly consumer: Consumer
@@ -143,12 +160,16 @@ const makeMemory = (): Outbox["Service"] => {
       change(idOf(consumer, seq), true, (row) => ({ ...row, attempts: 0, availableAt: 0, letter: undefined })),
     discard: (consumer, seq) => change(idOf(consumer, seq), true, () => undefined),
     deliveriesAfter: (consumer, seq, limit) =>
-      Effect.sync(() => ({
-        deliveries: inOrder()
-          .filter((row) => row.consumer === consumer && row.seq > seq && row.letter === undefined)
-          .slice(0, limit),
-        unreadable: []
-      })),
+      Effect.sync(() => {
+        const later = inOrder().filter((row) => row.consumer === consumer && row.letter === undefined && row.seq > seq)
+        let bytes = 0
+        const deliveries = later.slice(0, limit).filter(({ message }) => {
+          const fits = bytes < READ_BYTES_MAX
+          bytes += bytesOf(message)
+          return fits
+        })
+        return { deliveries, unreadable: [], hasMore: deliveries.length < later.length }
+      }),
     deliveriesOf: (consumer, key) =>
       Effect.sync(() =>
         inOrder().filter((row) => row.consumer === consumer && row.letter === undefined && isOf(key)(row))

@@ -4,7 +4,7 @@ import fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import { EventBusPort } from "../src/event-bus.ts"
 import { HELD_MAX, TRIES_MAX } from "../src/inbox.ts"
-import { Outbox } from "../src/outbox.ts"
+import { Outbox, READ_BYTES_MAX } from "../src/outbox.ts"
 import { StorageError, Transaction, UnitOfWork } from "../src/transaction.ts"
 import { everyMessage, keyOfCall, numbered, numberOf, sealedCommand } from "./messages.ts"
 import { onTestClock, settle } from "./testing.ts"
@@ -222,6 +222,31 @@ export const eventBusContract = (name: string, layer: Layer.Layer<Ports, unknown
             expect(own).toEqual(Array.from({ length: own.length }, (_, index) => call + 7 * index))
           }
           expect(new Set(numbers).size).toBe(amount)
+        })
+      )
+    )
+
+    it(
+      "reads large requests some at a time, and hands all of them over",
+      within(
+        Effect.gen(function* () {
+          const bus = yield* EventBusPort
+          const outbox = yield* Outbox
+          const transaction = yield* Transaction
+          const sealed = new Uint8Array(READ_BYTES_MAX / 8)
+          const amount = 20
+          yield* publish(...Array.from({ length: amount }, (_, call) => sealedCommand(call, sealed)))
+          const page = yield* transaction.run(outbox.deliveriesAfter("execution", 0, 100))
+          expect([page.deliveries.length, page.hasMore]).toEqual([8, true])
+          const last = page.deliveries.at(-1)?.seq ?? 0
+          const rest = yield* transaction.run(outbox.deliveriesAfter("execution", last + 5, 100))
+          expect([rest.deliveries.length, rest.hasMore]).toEqual([amount - 8 - 5, false])
+          const handled = yield* Queue.unbounded<string>()
+          yield* bus.subscribe("execution", {
+            StartExecution: (message) => Effect.sync(() => Queue.offerUnsafe(handled, message.aggregateId))
+          })
+          const ids = yield* Queue.takeN(handled, amount)
+          expect(ids.toSorted()).toEqual(Array.from({ length: amount }, (_, call) => keyOfCall(call).serviceCallId))
         })
       )
     )

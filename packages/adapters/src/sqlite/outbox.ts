@@ -1,4 +1,10 @@
-import { type DeadLetter, type Delivery, Outbox } from "@event-service-agent/platform/outbox"
+import {
+  type DeadLetter,
+  type Delivery,
+  MESSAGE_BYTES,
+  Outbox,
+  READ_BYTES_MAX
+} from "@event-service-agent/platform/outbox"
 import type { Consumer } from "@event-service-agent/schemas/envelope"
 import type {
   CorrelationId,
@@ -70,8 +76,12 @@ export const layer = Layer.effect(
        SELECT consumer, seq, tenant_id, service_call_id, 0, 0 FROM dead_letters WHERE consumer = ? AND seq = ?`
     )
     const discard = writer.prepare("DELETE FROM dead_letters WHERE consumer = ? AND seq = ?")
-    const deliveriesAfter = writer.prepare<DeliveryRow>(
-      `SELECT ${DELIVERY_COLUMNS} WHERE d.consumer = ? AND d.seq > ? ORDER BY d.seq LIMIT ?`
+    const sizesAfter = writer.prepare<{ readonly seq: number; readonly bytes: number }>(
+      `SELECT d.seq, coalesce(octet_length(o.sealed), 0) AS bytes FROM deliveries d JOIN outbox o ON o.seq = d.seq
+       WHERE d.consumer = ? AND d.seq > ? ORDER BY d.seq LIMIT ?`
+    )
+    const deliveriesBetween = writer.prepare<DeliveryRow>(
+      `SELECT ${DELIVERY_COLUMNS} WHERE d.consumer = ? AND d.seq > ? AND d.seq <= ? ORDER BY d.seq`
     )
     const deliveriesOf = writer.prepare<DeliveryRow>(
       `SELECT ${DELIVERY_COLUMNS} WHERE d.consumer = ? AND d.tenant_id = ? AND d.service_call_id = ? ORDER BY d.seq`
@@ -114,11 +124,13 @@ export const layer = Layer.effect(
       discard: (consumer, seq) => Effect.map(discard.run(consumer, seq), ({ changes }) => changes === 1),
       deliveriesAfter: Effect.fnUntraced(function* (consumer, seq, limit) {
         const unreadable: Array<ServiceCallKey> = []
+        const sizes = yield* sizesAfter.all(consumer, seq, limit + 1)
+        const { last, hasMore } = pageOf(sizes, limit)
         for (;;) {
-          const rows = yield* deliveriesAfter.all(consumer, seq, limit)
+          const rows = yield* deliveriesBetween.all(consumer, seq, last)
           const read = rows.map((row) => ({ row, delivery: Result.try(() => toDelivery(row)) }))
           const deliveries = read.flatMap(({ delivery }) => (Result.isSuccess(delivery) ? delivery.success : []))
-          if (deliveries.length === rows.length) return { deliveries, unreadable }
+          if (deliveries.length === rows.length) return { deliveries, unreadable, hasMore }
           // Whatever wrote it, it must not hold up the messages of other calls. Then the page is read again.
           const diedAt = yield* Clock.currentTimeMillis
           for (const { row, delivery } of read) {
@@ -140,6 +152,16 @@ export const layer = Layer.effect(
     })
   })
 )
+
+/** Where to stop reading: at the last row before the one that exceeds what is read at once. */
+const pageOf = (sizes: ReadonlyArray<{ readonly seq: number; readonly bytes: number }>, limit: number) => {
+  let bytes = 0
+  let rows = 0
+  for (; rows < Math.min(sizes.length, limit) && bytes < READ_BYTES_MAX; rows++) {
+    bytes += MESSAGE_BYTES + (sizes[rows]?.bytes ?? 0)
+  }
+  return { last: sizes[rows - 1]?.seq ?? 0, hasMore: rows < sizes.length }
+}
 
 /** The payload of each type as JSON, without the sealed request: that has its own column, where it can be erased. */
 const codecOf = <Type, Encoded>(payload: Schema.Codec<Type, Encoded>) => {
