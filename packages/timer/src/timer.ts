@@ -1,5 +1,6 @@
 import { EventBusPort } from "@event-service-agent/platform/event-bus"
 import { STORAGE_RETRY_MS, StorageError, Transaction, UnitOfWork } from "@event-service-agent/platform/transaction"
+import type { TenantId } from "@event-service-agent/schemas/ids"
 import { toMillis } from "@event-service-agent/schemas/time"
 import { Cause, Clock, type DateTime, Effect, Latch, Layer, Option } from "effect"
 import { cancelTimer } from "./workflows/cancel-timer.ts"
@@ -27,6 +28,8 @@ export const layer = Layer.effectDiscard(
      */
     let nextDueAt = Number.NEGATIVE_INFINITY
 
+    let lastServed: TenantId | null = null
+
     const afterCommit = (hook: () => void) => Effect.map(UnitOfWork, (unit) => unit.afterCommit(Effect.sync(hook)))
 
     const noteArmed = (dueAt: DateTime.Utc) =>
@@ -37,8 +40,9 @@ export const layer = Layer.effectDiscard(
       })
 
     const fire = Effect.gen(function* () {
-      const next = yield* fireDueTimers()
+      const { next, served } = yield* fireDueTimers(lastServed)
       yield* afterCommit(() => {
+        lastServed = served
         nextDueAt = Option.match(next, { onNone: () => Number.POSITIVE_INFINITY, onSome: toMillis })
       })
     })

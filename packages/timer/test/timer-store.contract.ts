@@ -89,6 +89,29 @@ export const timerStoreContract = (name: string, layer: Layer.Layer<TimerStore |
     )
 
     test(
+      "gives each tenant a turn, in rounds, whoever has the older timers",
+      Effect.gen(function* () {
+        const ofA = [1, 2, 3].map((n) => timerOf("a", n, n))
+        const ofB = [timerOf("b", 1, 9), timerOf("b", 2, 8), timerOf("b", 3, 50)]
+        const ofD = timerOf("d", 1, 7)
+        yield* commit(Effect.forEach([...ofA, ...ofB, timerOf("c", 1, 60), ofD], upsert))
+        const take = (after: string | null, tenants: number) =>
+          commit(
+            Effect.flatMap(TimerStore, (store) =>
+              store.takeDueOfNextTenants(after === null ? null : TenantId.make(after), fromMillis(START + 10), {
+                tenants,
+                timers: 2
+              })
+            )
+          )
+        expect(yield* take(null, 2)).toEqual({ timers: [ofA[0], ofA[1], ofB[1], ofB[0]], last: "b" })
+        expect(yield* take("b", 3)).toEqual({ timers: [ofD], last: null })
+        expect(yield* take(null, 1)).toEqual({ timers: [ofA[2]], last: "a" })
+        expect(yield* commit(takeAll)).toEqual([ofB[2], timerOf("c", 1, 60)])
+      })
+    )
+
+    test(
       "moves the call's timer when it is armed again, and is unchanged when the same timer comes twice",
       Effect.gen(function* () {
         const moved = timerOf("a", 1, 50, 2)

@@ -2,6 +2,7 @@ import { toMillis } from "@event-service-agent/schemas/time"
 import { Effect } from "effect"
 import { TestClock } from "effect/testing"
 import { describe, expect, it } from "vitest"
+import { FIRE_BATCH_SIZE } from "../src/workflows/fire-due-timers.ts"
 import { callOf, correlationOf, DAY, inWorld, keyOf, SECOND, START, type World, YEAR } from "./world.ts"
 
 /** What has fired, times in milliseconds after `START`. */
@@ -191,6 +192,25 @@ describe("the timer", () => {
         yield* world.start
         yield* world.pass(60 * SECOND)
         expect(callsFired(world)).toEqual([1, 2, 3, 4])
+      })
+    )
+  )
+
+  it(
+    "gives every tenant its turn, when one has more overdue timers than a unit can fire",
+    inWorld(
+      Effect.fnUntraced(function* (world) {
+        const many = Array.from({ length: 5 * FIRE_BATCH_SIZE }, (_, n) => ({ call: 3 * n, dueAt: SECOND }))
+        const few = [1, 2, 4].map((call) => ({ call, dueAt: 2 * SECOND }))
+        yield* world.arm([...many, ...few])
+        yield* world.settled
+        yield* world.stop
+        yield* TestClock.adjust(DAY)
+        yield* world.start
+        yield* world.settled
+        const fired = callsFired(world)
+        expect(fired).toHaveLength(many.length + few.length)
+        expect(fired.slice(0, 2 * FIRE_BATCH_SIZE)).toEqual(expect.arrayContaining([1, 2, 4]))
       })
     )
   )

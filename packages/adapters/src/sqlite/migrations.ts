@@ -125,8 +125,10 @@ export const migrations: ReadonlyArray<string> = [
   ) STRICT, WITHOUT ROWID;
   CREATE INDEX execution_attempts_open ON execution_attempts (deadline_at, process_id) WHERE outcome IS NULL;
   `,
-  // A call may have a second attempt.
+  // A call may have a second attempt; timers are found by tenant, so that one with many does not hold up the others.
   `
+  CREATE INDEX timer_schedules_of_tenant ON timer_schedules (tenant_id, due_at, service_call_id);
+
   ALTER TABLE execution_attempts RENAME TO earlier_attempts;
   CREATE TABLE execution_attempts (
     tenant_id         TEXT NOT NULL,

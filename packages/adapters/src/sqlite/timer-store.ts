@@ -25,18 +25,36 @@ export const layer = Layer.effect(
     const due = writer.prepare<TimerRow>(
       "SELECT * FROM timer_schedules WHERE due_at <= ? ORDER BY due_at, tenant_id, service_call_id LIMIT ?"
     )
+    const nextTenant = writer.prepare<Pick<TimerRow, "tenant_id">>(
+      "SELECT tenant_id FROM timer_schedules WHERE tenant_id > ? ORDER BY tenant_id LIMIT 1"
+    )
+    const dueOf = writer.prepare<TimerRow>(
+      "SELECT * FROM timer_schedules WHERE tenant_id = ? AND due_at <= ? ORDER BY due_at, service_call_id LIMIT ?"
+    )
     const earliest = writer.prepare<{ readonly due_at: number }>(
       "SELECT due_at FROM timer_schedules ORDER BY due_at LIMIT 1"
     )
+
+    const take = Effect.fnUntraced(function* (rows: ReadonlyArray<TimerRow>) {
+      for (const row of rows) yield* remove.run(row.tenant_id, row.service_call_id)
+      return rows.map(toTimer)
+    })
 
     return TimerStore.of({
       upsert: ({ key, dueAt, version, correlationId }) =>
         Effect.asVoid(upsert.run(key.tenantId, key.serviceCallId, toMillis(dueAt), version, correlationId)),
       remove: (key) => Effect.asVoid(remove.run(key.tenantId, key.serviceCallId)),
-      takeDueAcrossTenants: Effect.fnUntraced(function* (now, limit) {
-        const rows = yield* due.all(toMillis(now), limit)
-        for (const row of rows) yield* remove.run(row.tenant_id, row.service_call_id)
-        return rows.map(toTimer)
+      takeDueAcrossTenants: (now, limit) => Effect.flatMap(due.all(toMillis(now), limit), take),
+      takeDueOfNextTenants: Effect.fnUntraced(function* (after, now, limits) {
+        const timers: Array<Timer> = []
+        let last = after
+        for (let tenant = 0; tenant < limits.tenants; tenant++) {
+          const next = yield* nextTenant.first(last ?? "")
+          if (next === undefined) return { timers, last: null }
+          last = next.tenant_id
+          timers.push(...(yield* take(yield* dueOf.all(last, toMillis(now), limits.timers))))
+        }
+        return { timers, last }
       }),
       earliestAcrossTenants: Effect.map(earliest.first(), (row) =>
         row === undefined ? Option.none() : Option.some(fromMillis(row.due_at))

@@ -1,5 +1,5 @@
 import { type StorageError, UnitOfWork } from "@event-service-agent/platform/transaction"
-import type { CorrelationId, ServiceCallKey } from "@event-service-agent/schemas/ids"
+import type { CorrelationId, ServiceCallKey, TenantId } from "@event-service-agent/schemas/ids"
 import { toMillis } from "@event-service-agent/schemas/time"
 import { Context, type DateTime, Effect, Layer, Option } from "effect"
 
@@ -25,6 +25,20 @@ export class TimerStore extends Context.Service<
       now: DateTime.Utc,
       limit: number
     ) => Effect.Effect<ReadonlyArray<Timer>, StorageError, UnitOfWork>
+    /**
+     * Deletes and returns due timers of the tenants that follow on one, in the order of their ids: of each the oldest
+     * ones, at most `timers`, for `tenants` tenants, whether or not they have any. `null` stands for the start of the
+     * round, and comes back at its end.
+     */
+    readonly takeDueOfNextTenants: (
+      after: TenantId | null,
+      now: DateTime.Utc,
+      limits: { readonly tenants: number; readonly timers: number }
+    ) => Effect.Effect<
+      { readonly timers: ReadonlyArray<Timer>; readonly last: TenantId | null },
+      StorageError,
+      UnitOfWork
+    >
     /**
      * When the next timer is due; none when nothing is armed. Part of a unit, so that it sees the unit's own writes and
      * no commit comes between the answer and its use.
@@ -76,6 +90,23 @@ const makeMemory = (): TimerStore["Service"] => {
         for (const row of taken) byName.delete(row.name)
         unit.onRollback(() => taken.forEach(insert))
         return taken.map((row) => row.timer)
+      }),
+    takeDueOfNextTenants: (after, now, limits) =>
+      Effect.map(UnitOfWork, (unit) => {
+        const tenants = [...new Set(inOrder.map((row) => row.timer.key.tenantId))]
+          .sort()
+          .filter((tenant) => after === null || tenant > after)
+          .slice(0, limits.tenants)
+        const taken = tenants.flatMap((tenant) =>
+          inOrder
+            .filter((row) => row.timer.key.tenantId === tenant && row.dueAt <= toMillis(now))
+            .slice(0, limits.timers)
+        )
+        for (const row of taken) dropNamed(row.name, unit)
+        return {
+          timers: taken.map((row) => row.timer),
+          last: tenants.length < limits.tenants ? null : (tenants.at(-1) ?? null)
+        }
       }),
     earliestAcrossTenants: Effect.sync(() => Option.map(Option.fromUndefinedOr(inOrder[0]), (row) => row.timer.dueAt))
   }

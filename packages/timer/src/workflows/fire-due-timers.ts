@@ -1,4 +1,5 @@
 import { EventBusPort } from "@event-service-agent/platform/event-bus"
+import type { TenantId } from "@event-service-agent/schemas/ids"
 import type { MessageDraft } from "@event-service-agent/schemas/messages/catalogue"
 import { DateTime, Effect } from "effect"
 import { logTimer } from "../log-timer.ts"
@@ -7,18 +8,29 @@ import { type Timer, TimerStore } from "../ports/timer-store.ts"
 /** Timers that one unit fires: bounds how long the other units in the commit wait for it. */
 export const FIRE_BATCH_SIZE = 128
 
+/** What a unit fires on top when more timers are due than it can fire: a few of each tenant, in turn. */
+export const FAIR_SHARE = { tenants: 16, timers: 8 }
+
 /**
- * Fires the timers that have been due for longest, at most `FIRE_BATCH_SIZE`, as one unit. Returns when the next one is
- * due, which is in the past when the batch was too small for all.
+ * Fires the timers that have been due for longest, at most `FIRE_BATCH_SIZE`, as one unit. When more are due, the
+ * tenants take turns as well: one with few timers does not wait for those of one with many.
+ *
+ * @param lastServed the tenant that had the latest turn, `null` before the first
+ * @returns when the next timer is due, which is in the past when the unit was too small for all, and who had a turn
  */
-export const fireDueTimers = Effect.fn("Timer.fireDueTimers")(function* () {
+export const fireDueTimers = Effect.fn("Timer.fireDueTimers")(function* (lastServed: TenantId | null) {
   const store = yield* TimerStore
   const bus = yield* EventBusPort
   const now = yield* DateTime.now
-  const due = yield* store.takeDueAcrossTenants(now, FIRE_BATCH_SIZE)
+  const oldest = yield* store.takeDueAcrossTenants(now, FIRE_BATCH_SIZE)
+  const fair =
+    oldest.length < FIRE_BATCH_SIZE
+      ? { timers: [], last: lastServed }
+      : yield* store.takeDueOfNextTenants(lastServed, now, FAIR_SHARE)
+  const due = [...oldest, ...fair.timers]
   yield* bus.publish(due.map((timer) => dueTimeReached(timer, now)))
   yield* Effect.forEach(due, (timer) => logTimer("timer fired", timer), { discard: true })
-  return yield* store.earliestAcrossTenants
+  return { next: yield* store.earliestAcrossTenants, served: fair.last }
 })
 
 /** The passing of time is nobody's effect, so a new chain of causation starts here. */
