@@ -1,4 +1,4 @@
-import { Deferred, type Duration, Effect, Exit, type Layer, Queue, Scope } from "effect"
+import { Clock, Deferred, type Duration, Effect, Exit, type Layer, Queue, Scope } from "effect"
 import { TestClock } from "effect/testing"
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
@@ -138,6 +138,33 @@ export const eventBusContract = (name: string, layer: Layer.Layer<Ports, unknown
           yield* publish(numbered(1, 4))
           yield* settle
           expect(yield* Queue.size(handled)).toBe(0)
+        })
+      )
+    )
+
+    it(
+      "handles 99 of 100 calls in no time when each hundredth is poisoned, and keeps all of the poison for a replay",
+      within(
+        Effect.gen(function* () {
+          const bus = yield* EventBusPort
+          const outbox = yield* Outbox
+          const calls = Array.from({ length: 500 }, (_, call) => call)
+          const poison = new Set(calls.filter((call) => call % 100 === 0))
+          const poisoned = [...poison]
+          const { handled } = yield* record(poison)
+          yield* publish(...calls.map((call) => numbered(call, call)))
+          const healthy = yield* Queue.takeN(handled, calls.length - poisoned.length)
+          expect(yield* Clock.currentTimeMillis).toBe(0)
+          expect(healthy.toSorted((a, b) => a - b)).toEqual(calls.filter((call) => !poison.has(call)))
+
+          yield* advance("10 minutes")
+          const letters = yield* outbox.deadLetters(100)
+          expect(letters.map(({ key }) => key)).toEqual(poisoned.map((call) => keyOfCall(call)))
+          poison.clear()
+          for (const { consumer, seq, key } of letters) expect(yield* bus.replay(consumer, seq, key)).toBe(true)
+          const cured = yield* Queue.takeN(handled, poisoned.length)
+          expect(cured.toSorted((a, b) => a - b)).toEqual(poisoned)
+          expect(yield* outbox.deadLetters(100)).toEqual([])
         })
       )
     )
