@@ -8,7 +8,9 @@ import { getServiceCall } from "./read-service-calls.ts"
 
 /** How long an answer waits for orchestration's decision. */
 export const DECISION_WAIT_MS = 2_000
+/** The first pause between two looks. Each is longer than the one before: who is late is so because there is much to do. */
 const DECISION_POLL_MS = 20
+const DECISION_POLL_GROWTH = 1.5
 
 /** What became of a change that was asked for. */
 export interface Decision {
@@ -38,7 +40,10 @@ export const awaitDecision = Effect.fnUntraced(function* (call: ServiceCallDetai
   yield* transaction.run(bus.publish([{ ...envelope, ...order }]))
   const handled = yield* outbox.unhandled(order.type, call.tenantId).pipe(
     Effect.map((ids) => !ids.has(call.serviceCallId)),
-    Effect.repeat({ until: (isHandled) => isHandled, schedule: Schedule.spaced(DECISION_POLL_MS) }),
+    Effect.repeat({
+      until: (isHandled) => isHandled,
+      schedule: Schedule.exponential(DECISION_POLL_MS, DECISION_POLL_GROWTH)
+    }),
     Effect.timeoutOption(DECISION_WAIT_MS)
   )
   const decision: Decision = { isDecided: Option.isSome(handled), call: yield* getServiceCall(call) }

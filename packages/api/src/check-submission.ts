@@ -10,6 +10,8 @@ import { IdempotencyKey, SubmissionBody, SubmittedRequest } from "./submission-b
 /** A due time may lie this far in the past, for clocks that differ and requests that took long. */
 export const DUE_PAST_MAX_MS = 300_000
 export const REQUEST_BODY_BYTES_MAX = 786_432
+/** Names and values of all headers. Servers take 8 to 64 KiB; what is shown of them is in every answer and event. */
+export const REQUEST_HEADERS_BYTES_MAX = 32_768
 
 /**
  * Checks everything about a submission, so that all that is wrong is told at once. What is against a submission by the
@@ -77,11 +79,17 @@ const requestErrors = (request: RequestSpec, policy: EgressPolicy["Service"]): R
   )
   const judged = policy.judgeUrl(request.url)
   if (Result.isFailure(judged)) errors.push(inBody("#/requestSpec/url", judged.failure))
+  if (headerBytes(request) > REQUEST_HEADERS_BYTES_MAX) {
+    errors.push(inBody("#/requestSpec/headers", `Expected at most ${REQUEST_HEADERS_BYTES_MAX} bytes in all`))
+  }
   if (request.body !== undefined && Buffer.byteLength(request.body) > REQUEST_BODY_BYTES_MAX) {
     errors.push(inBody("#/requestSpec/body", `Expected at most ${REQUEST_BODY_BYTES_MAX} bytes`))
   }
   return errors
 }
+
+const headerBytes = ({ headers = {} }: RequestSpec): number =>
+  Object.entries(headers).reduce((bytes, header) => bytes + Buffer.byteLength(header.join("")), 0)
 
 const dueErrors = ({ dueAt }: Parts, now: DateTime.Utc): ReadonlyArray<FieldError> =>
   dueAt !== undefined && DateTime.toEpochMillis(dueAt) < DateTime.toEpochMillis(now) - DUE_PAST_MAX_MS

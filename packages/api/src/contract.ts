@@ -7,8 +7,8 @@ import { TAGS_MAX, Tag, Tags } from "@event-service-agent/schemas/tags"
 import { Timestamp } from "@event-service-agent/schemas/time"
 import { Schema } from "effect"
 import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiMiddleware, HttpApiSchema, OpenApi } from "effect/http-api"
-import { CursorFromString } from "./cursor.ts"
-import { completeDocument } from "./openapi.ts"
+import { CURSOR_PATTERN, CursorFromString } from "./cursor.ts"
+import { completeDocument, type ParameterRules } from "./openapi.ts"
 import {
   anywhere,
   DeadLetterNotFound,
@@ -20,7 +20,7 @@ import {
   whenWriting,
   withBody
 } from "./problem.ts"
-import { IDEMPOTENCY_KEY_DOCS, SubmissionBody } from "./submission-body.ts"
+import { IDEMPOTENCY_KEY_DOCS, IDEMPOTENCY_KEY_PATTERN, SubmissionBody } from "./submission-body.ts"
 
 export const PAGE_DEFAULT = 20
 export const PAGE_MAX = 100
@@ -240,6 +240,13 @@ const Health = HttpApiGroup.make("health")
   )
   .annotateMerge(OpenApi.annotations({ title: "Health" }))
 
+const PARAMETERS: ParameterRules = {
+  limit: { type: "integer", minimum: 1, maximum: PAGE_MAX },
+  seq: { type: "integer", minimum: 1, maximum: Number.MAX_SAFE_INTEGER },
+  cursor: { pattern: CURSOR_PATTERN },
+  "idempotency-key": { pattern: IDEMPOTENCY_KEY_PATTERN.source }
+}
+
 /** The HTTP surface, for the server, the page and the command line. */
 export const Api = HttpApi.make("event-service-agent")
   .add(ServiceCalls, Admin, Health)
@@ -254,6 +261,6 @@ export const Api = HttpApi.make("event-service-agent")
         "Submit HTTP calls now or for later, and see what became of them. Every failure is a problem document " +
         "(RFC 9457); an address that is not listed here answers 404, urn:event-service-agent:problem:route-not-found.",
       // The annotation is typed for any document; what it gets is always the one made here.
-      transform: (spec) => completeDocument(spec as OpenApi.OpenAPISpec)
+      transform: (spec) => completeDocument(spec as OpenApi.OpenAPISpec, PARAMETERS)
     })
   )

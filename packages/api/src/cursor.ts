@@ -7,6 +7,8 @@ import { Base64Url } from "effect/encoding"
 const Cursor = Schema.Struct({ acceptedAt: Schema.DateTimeUtc, serviceCallId: ServiceCallId })
 export type Cursor = typeof Cursor.Type
 
+/** How a cursor looks from outside: base64url. */
+export const CURSOR_PATTERN = "^[A-Za-z0-9_-]{1,128}$"
 const INSTANT_AND_ID = /^(\d{1,15})\.(.*)$/
 const isId = Schema.is(ServiceCallId)
 

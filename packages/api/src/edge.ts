@@ -13,7 +13,16 @@ import {
 } from "effect/http"
 import { HttpApi } from "effect/http-api"
 import { Api } from "./contract.ts"
-import { ForeignOrigin, InternalError, MethodNotAllowed, RouteNotFound, UnexpectedHost } from "./problem.ts"
+import { type Gate, makeGate, TRY_AGAIN, Visit } from "./gate.ts"
+import {
+  AmbiguousRequest,
+  ForeignOrigin,
+  InternalError,
+  MethodNotAllowed,
+  Overloaded,
+  RouteNotFound,
+  UnexpectedHost
+} from "./problem.ts"
 
 /** The id that joins what follows from the request. */
 export class RequestCorrelation extends Context.Service<RequestCorrelation, CorrelationId>()(
@@ -23,23 +32,40 @@ export class RequestCorrelation extends Context.Service<RequestCorrelation, Corr
 export interface EdgeOptions {
   /** Host names, beside those of loopback, under which people reach the server. In lower case, without port. */
   readonly hosts: ReadonlyArray<string>
+  /** For tests; one with the usual limits when absent. */
+  readonly gate?: Gate
 }
 
 const LOOPBACK_HOSTS = ["localhost", "127.0.0.1", "[::1]"]
-const HOST = /^(\[[0-9a-f:.]+\]|[^:,[\]]+)(?::\d+)?$/
+const HOST = /^(\[[0-9a-f:.]+\]|[^:,[\]]+)(?::\d{1,5})?$/
+const LENGTH = /^\d{1,15}$/
 const READING = new Set(["GET", "HEAD", "OPTIONS"])
+/** What browsers say of requests that no other site caused. */
+const OWN_SITES = new Set(["same-origin", "none"])
+/** No other site may show, run or frame what comes from here. */
+const HARDENING = {
+  "cross-origin-resource-policy": "same-origin",
+  "x-content-type-options": "nosniff",
+  "x-frame-options": "DENY"
+}
 // Routes beside the contract
 export const OPENAPI_PATH = "/openapi.json"
 export const DOCS_PATH = "/docs"
+/** Answered whatever there is to do: who asks may restart what does not answer. */
+const LIVE_PATH = "/health/live"
 const RETRY_AFTER_SECONDS = 1
+/** Between two log lines about refused requests. */
+const OVERLOAD_LOG_MS = 10_000
 
 /** What every request passes first and every answer last: it guards the door, and makes a problem of every failure. */
 export const layerEdge = (options: EdgeOptions) =>
-  HttpRouter.middleware<{ provides: RequestCorrelation }>()(
+  HttpRouter.middleware<{ provides: RequestCorrelation | Visit }>()(
     Effect.gen(function* () {
       const random = yield* SecureRandom.SecureRandom
       const hosts = new Set([...LOOPBACK_HOSTS, ...options.hosts])
       const methodsAt = makeMethodTable()
+      const gate = options.gate ?? makeGate()
+      const refuseOverload = makeRefuseOverload()
 
       return (app) =>
         Effect.gen(function* () {
@@ -49,9 +75,18 @@ export const layerEdge = (options: EdgeOptions) =>
           const refusal = refuse(request, hosts)
           const answer =
             refusal === undefined
-              ? app.pipe(
-                  Effect.provideService(RequestCorrelation, correlationId),
-                  Effect.catchCause((cause) => explain(cause, request, methodsAt))
+              ? Effect.acquireUseRelease(
+                  Effect.sync(() => gate.enter(pathOf(request) === LIVE_PATH)),
+                  (visit) =>
+                    visit === undefined
+                      ? refuseOverload
+                      : app.pipe(
+                          Effect.provideContext(
+                            Context.make(RequestCorrelation, correlationId).pipe(Context.add(Visit, visit))
+                          ),
+                          Effect.catchCause((cause) => explain(cause, request, methodsAt))
+                        ),
+                  (visit) => Effect.sync(() => visit?.leave())
                 )
               : HttpServerRespondable.toResponse(refusal)
           const response = yield* Effect.annotateLogs(answer, { correlationId })
@@ -66,16 +101,42 @@ export const layerEdge = (options: EdgeOptions) =>
     { global: true }
   )
 
+/** Says in the log that there is too much to do, though not for each request that is one too many. */
+const makeRefuseOverload = () => {
+  let loggedAt = Number.NEGATIVE_INFINITY
+  return Effect.gen(function* () {
+    const now = yield* Clock.currentTimeMillis
+    if (now - loggedAt > OVERLOAD_LOG_MS) {
+      loggedAt = now
+      yield* Effect.logWarning("overloaded: requests are refused")
+    }
+    return yield* HttpServerRespondable.toResponse(new Overloaded({ detail: TRY_AGAIN }))
+  })
+}
+
 const refuse = (request: HttpServerRequest.HttpServerRequest, hosts: ReadonlySet<string>) => {
-  const { host = "", origin } = request.headers
+  const { host = "", origin, referer, "sec-fetch-site": site } = request.headers
+  const { "transfer-encoding": encoding = "chunked", "content-length": length = "0" } = request.headers
+  // Bun takes lists of the same length, and lists with empty places. A proxy before it may read them otherwise.
+  if (encoding.toLowerCase() !== "chunked" || !LENGTH.test(length)) {
+    return new AmbiguousRequest({ detail: "Send one Content-Length, or Transfer-Encoding: chunked" })
+  }
   const name = HOST.exec(host.toLowerCase())?.[1]
   if (name === undefined || !hosts.has(name)) {
     return new UnexpectedHost({ detail: "The Host header names none of this server's names" })
   }
-  if (origin === undefined || READING.has(request.method)) return undefined
-  if (origin === `http://${host}` || origin === `https://${host}`) return undefined
-  return new ForeignOrigin({ detail: "The Origin header names another site than the Host header" })
+  if (READING.has(request.method)) return undefined
+  if (site !== undefined && !OWN_SITES.has(site)) {
+    return new ForeignOrigin({ detail: "The Sec-Fetch-Site header says that another site sent this" })
+  }
+  // Not all browsers send an Origin with every form.
+  const sender = origin ?? (referer === undefined ? undefined : originOf(referer))
+  if (sender === undefined || sender === `http://${host}` || sender === `https://${host}`) return undefined
+  const header = origin === undefined ? "Referer" : "Origin"
+  return new ForeignOrigin({ detail: `The ${header} header names another site than the Host header` })
 }
+
+const originOf = (url: string): string => (URL.canParse(url) ? new URL(url).origin : "null")
 
 /** What the failure is to the client. Only what nobody foresaw is logged. */
 const explain = Effect.fnUntraced(function* <E>(
@@ -128,8 +189,11 @@ const stamp = (response: HttpServerResponse.HttpServerResponse, correlationId: C
       )
     : response
   return HttpServerResponse.setHeaders(answer, {
+    ...HARDENING,
     "x-correlation-id": correlationId,
-    ...(status === 503 ? { "retry-after": String(RETRY_AFTER_SECONDS) } : {})
+    ...(status === 503 ? { "retry-after": String(RETRY_AFTER_SECONDS) } : {}),
+    // The rest of the body is not read.
+    ...(status === 408 || status === 413 ? { connection: "close" } : {})
   })
 }
 

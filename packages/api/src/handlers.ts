@@ -1,11 +1,11 @@
 import type { ServiceCallDetail, Status } from "@event-service-agent/orchestration/ports/service-call-reader"
 import { EventBusPort } from "@event-service-agent/platform/event-bus"
 import { type DeadLetter, Outbox } from "@event-service-agent/platform/outbox"
-import { StorageError } from "@event-service-agent/platform/transaction"
+import { logRefusal, StorageError, Transaction } from "@event-service-agent/platform/transaction"
 import type { Consumer } from "@event-service-agent/schemas/envelope"
 import type { ServiceCallKey } from "@event-service-agent/schemas/ids"
 import { fromMillis } from "@event-service-agent/schemas/time"
-import { Effect, Schema } from "effect"
+import { Effect, Option, Schema } from "effect"
 import { type HttpServerRequest, HttpServerResponse } from "effect/http"
 import { HttpApiBuilder, HttpApiSchema } from "effect/http-api"
 import { acceptSubmission } from "./acceptance.ts"
@@ -19,14 +19,20 @@ import { fieldErrors, invalid, readJson } from "./read-json.ts"
 import { getServiceCall, listServiceCalls, statusOf } from "./read-service-calls.ts"
 import { setServiceCallTags } from "./set-service-call-tags.ts"
 
+/** What is wrong with the storage, for clients: the log has more. */
+const troubleOf = (error: StorageError): string => {
+  if (error.isFull) return "The disk is full: nothing was stored. Try again once the operator has made room"
+  return error.isDamaged ? "The database is damaged: the operator has to restore a backup" : "Try again in a moment"
+}
+
 /** Answers that the storage does not work. All routes may be asked again. */
 const orUnavailable = <A, E, R>(self: Effect.Effect<A, E | StorageError, R>) =>
   Effect.catchIf(
     self,
     (error): error is StorageError => error instanceof StorageError,
     (error) =>
-      Effect.logWarning("the storage refused a request", error.message).pipe(
-        Effect.andThen(new StorageUnavailable({ detail: "Try again in a moment" }))
+      logRefusal("a request gets a 503", error).pipe(
+        Effect.andThen(new StorageUnavailable({ detail: troubleOf(error) }))
       )
   )
 
@@ -111,11 +117,17 @@ export const layerHealth = HttpApiBuilder.group(Api, "health", (handlers) =>
     ready: Effect.fnUntraced(
       function* () {
         const outbox = yield* Outbox
+        const transaction = yield* Transaction
         yield* outbox.deadLetters(1)
+        const refusal = yield* transaction.refusal
+        if (Option.isSome(refusal)) {
+          const detail = `The storage refuses to write, reading goes on. ${troubleOf(refusal.value)}`
+          return yield* new NotReady({ detail, checks: { storage: "failed" } })
+        }
         return { status: "ok" as const, checks: { storage: "ok" as const } }
       },
       Effect.catchTag("StorageError", (error) =>
-        Effect.logWarning("not ready: the storage refused to read", error.message).pipe(
+        logRefusal("not ready, since it cannot be read", error).pipe(
           Effect.andThen(new NotReady({ detail: "The storage cannot be read", checks: { storage: "failed" } }))
         )
       )

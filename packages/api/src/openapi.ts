@@ -20,11 +20,18 @@ const BY_STATUS: Readonly<Record<string, OpenApi.OpenApiSpecResponse["headers"]>
   503: { "retry-after": header("Seconds until another try makes sense") }
 }
 
-/** Adds what the schemas cannot say: the headers that the edge sets, an example, and a body that may be left out. */
-export const completeDocument = (spec: OpenApi.OpenAPISpec): OpenApi.OpenAPISpec => {
+/** What may stand in a parameter, where its schema only says that it is text. */
+export type ParameterRules = Readonly<Record<string, object>>
+
+/**
+ * Adds what the schemas cannot say: the headers that the edge sets, the form of parameters, an example, and a body that
+ * may be left out. The problems get their names without what they are in the program.
+ */
+export const completeDocument = (spec: OpenApi.OpenAPISpec, parameters: ParameterRules): OpenApi.OpenAPISpec => {
   spec.servers = [{ url: "/" }]
   for (const item of Object.values(spec.paths)) {
     for (const operation of [item.get, item.post, item.put, item.delete]) {
+      for (const parameter of operation?.parameters ?? []) Object.assign(parameter.schema, parameters[parameter.name])
       for (const [status, response] of Object.entries(operation?.responses ?? {})) {
         response.headers = { ...response.headers, ...ALWAYS, ...BY_STATUS[status] }
       }
@@ -35,5 +42,17 @@ export const completeDocument = (spec: OpenApi.OpenAPISpec): OpenApi.OpenAPISpec
   if (cancel?.requestBody !== undefined) Object.assign(cancel.requestBody, { required: false })
   const { SubmissionBody } = spec.components.schemas
   if (SubmissionBody !== undefined) SubmissionBody.examples = [SUBMISSION]
+  spec.components.schemas = Object.fromEntries(
+    Object.entries(spec.components.schemas).map(([name, schema]) => [shorten(name), schema])
+  )
+  shortenReferences(spec)
   return spec
+}
+
+const shorten = (name: string): string => name.replace(/Encoded$/, "")
+
+const shortenReferences = (node: unknown): void => {
+  if (typeof node !== "object" || node === null) return
+  if ("$ref" in node && typeof node.$ref === "string") node.$ref = shorten(node.$ref)
+  for (const child of Object.values(node)) shortenReferences(child)
 }

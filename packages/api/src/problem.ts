@@ -26,6 +26,12 @@ export class MalformedJson extends HttpApiError.Problem<MalformedJson>()(
   { correlationId }
 ) {}
 
+export class AmbiguousRequest extends HttpApiError.Problem<AmbiguousRequest>()(
+  "AmbiguousRequest",
+  { type: urn("ambiguous-request"), status: 400, title: "The request can be read in more than one way" },
+  { correlationId }
+) {}
+
 export class ForeignOrigin extends HttpApiError.Problem<ForeignOrigin>()(
   "ForeignOrigin",
   { type: urn("foreign-origin"), status: 403, title: "Pages of other sites may not write here" },
@@ -53,6 +59,12 @@ export class DeadLetterNotFound extends HttpApiError.Problem<DeadLetterNotFound>
 export class MethodNotAllowed extends HttpApiError.Problem<MethodNotAllowed>()(
   "MethodNotAllowed",
   { type: urn("method-not-allowed"), status: 405, title: "This address does not know the method" },
+  { correlationId }
+) {}
+
+export class BodyTooSlow extends HttpApiError.Problem<BodyTooSlow>()(
+  "BodyTooSlow",
+  { type: urn("body-too-slow"), status: 408, title: "The body took too long to come in" },
   { correlationId }
 ) {}
 
@@ -104,6 +116,12 @@ export class StorageUnavailable extends HttpApiError.Problem<StorageUnavailable>
   { correlationId }
 ) {}
 
+export class Overloaded extends HttpApiError.Problem<Overloaded>()(
+  "Overloaded",
+  { type: urn("overloaded"), status: 503, title: "The agent has too much to do at the moment" },
+  { correlationId }
+) {}
+
 export class NotReady extends HttpApiError.Problem<NotReady>()(
   "NotReady",
   { type: urn("not-ready"), status: 503, title: "The agent is not ready" },
@@ -111,8 +129,16 @@ export class NotReady extends HttpApiError.Problem<NotReady>()(
 ) {}
 
 /** What any route may answer. */
-export const anywhere = [InvalidRequest, MethodNotAllowed, UnexpectedHost, InternalError, StorageUnavailable] as const
+export const anywhere = [
+  AmbiguousRequest,
+  InvalidRequest,
+  MethodNotAllowed,
+  UnexpectedHost,
+  InternalError,
+  StorageUnavailable,
+  Overloaded
+] as const
 /** What any route that changes something may answer besides. */
 export const whenWriting = [ForeignOrigin] as const
 /** What any route that reads a body may answer besides. */
-export const withBody = [MalformedJson, ContentTooLarge, NotJson] as const
+export const withBody = [MalformedJson, BodyTooSlow, ContentTooLarge, NotJson] as const

@@ -1,9 +1,14 @@
 import { Effect, JsonPointer, type Schema, SchemaIssue } from "effect"
 import type { HttpServerRequest } from "effect/http"
+import { Visit } from "./gate.ts"
 import { ContentTooLarge, type FieldError, InvalidRequest, MalformedJson, NotJson, UNKNOWN_FIELD } from "./problem.ts"
 
 export const CONTENT_BYTES_MAX = 1_048_576
 export const JSON_DEPTH_MAX = 32
+/** Values of a document, whatever they are in: far above what any body here needs, far below what takes long. */
+export const JSON_VALUES_MAX = 10_000
+/** Characters of a name in a document: as long as any header's. */
+export const JSON_NAME_CHARACTERS_MAX = 1_024
 /** Wrong fields that one answer lists. */
 export const FIELD_ERRORS_MAX = 100
 
@@ -76,46 +81,70 @@ export const fragment = (pointer: string): string =>
   `#${pointer.toWellFormed().split("/").map(encodeURIComponent).join("/")}`
 
 const readBytes = Effect.fnUntraced(function* (request: HttpServerRequest.HttpServerRequest) {
-  const { source } = request
+  const { source, headers } = request
   if (!(source instanceof Request)) return yield* Effect.die("the request did not come through a web server")
-  const announced = Number(request.headers["content-length"] ?? 0)
-  // The decoded bytes are counted as well: a chunked body announces no length.
+  const announced = Number(headers["content-length"] ?? 0)
+  const isCounted = headers["transfer-encoding"] === undefined && announced >= 0
+  if (isCounted && announced === 0) return new Uint8Array()
+  const visit = yield* Visit
   const bytes =
     announced > CONTENT_BYTES_MAX
       ? undefined
-      : new Uint8Array(
-          yield* Effect.tryPromise({
-            try: () => source.arrayBuffer(),
-            catch: () => new MalformedJson({ detail: "The body ended early" })
-          })
-        )
-  if (bytes === undefined || bytes.byteLength > CONTENT_BYTES_MAX) {
-    return yield* new ContentTooLarge({ detail: `At most ${CONTENT_BYTES_MAX} bytes are taken` })
-  }
-  return bytes
+      : isCounted
+        ? new Uint8Array(yield* visit.receive(announced, () => source.arrayBuffer()))
+        : yield* visit.receive(0, (keepRoom) => readUpTo(CONTENT_BYTES_MAX, source.body, keepRoom))
+  return bytes ?? (yield* new ContentTooLarge({ detail: `At most ${CONTENT_BYTES_MAX} bytes are taken` }))
 })
+
+/** Reads a body that did not announce its length; `undefined` when it has more than `bytesMax`. */
+const readUpTo = async (
+  bytesMax: number,
+  body: ReadableStream<Uint8Array> | null,
+  keepRoom: (bytes: number) => void
+): Promise<Uint8Array | undefined> => {
+  const chunks: Array<Uint8Array> = []
+  let bytes = 0
+  for await (const chunk of body ?? []) {
+    bytes += chunk.byteLength
+    if (bytes > bytesMax) return undefined
+    keepRoom(bytes)
+    chunks.push(chunk)
+  }
+  return Buffer.concat(chunks)
+}
 
 const mediaType = (header: string | undefined): string => (header?.split(";")[0] ?? "").trim().toLowerCase()
 
-/** What no schema should have to look at. */
+/** What no schema should have to look at. It gives up soon: a body may hold a million of it. */
 const unsafeParts = (body: unknown): ReadonlyArray<FieldError> => {
   const errors: Array<FieldError> = []
   const path: Array<PropertyKey> = []
+  let values = 0
   const refuse = (detail: string) => errors.push({ in: "body", pointer: pointerTo(path), detail })
+  const isEnough = () => errors.length === FIELD_ERRORS_MAX || values > JSON_VALUES_MAX
   const visit = (value: unknown): void => {
+    values++
     if (typeof value === "string" && !value.isWellFormed()) refuse("This text has half a surrogate pair")
     if (typeof value !== "object" || value === null) return
     if (path.length === JSON_DEPTH_MAX) {
       refuse(`Nested deeper than ${JSON_DEPTH_MAX} levels`)
       return
     }
-    for (const [key, child] of Object.entries(value)) {
+    // One name at a time, where `Object.entries` would make them all.
+    for (const key in value) {
+      if (isEnough()) return
+      if (key.length > JSON_NAME_CHARACTERS_MAX) {
+        refuse(`Has a name of more than ${JSON_NAME_CHARACTERS_MAX} characters`)
+        return
+      }
       path.push(key)
       if (key === "__proto__" || !key.isWellFormed()) refuse("This name is not allowed")
-      else visit(child)
+      else visit(Reflect.get(value, key))
       path.pop()
     }
   }
   visit(body)
-  return errors
+  return values > JSON_VALUES_MAX
+    ? [{ in: "body", pointer: "#", detail: `Has more than ${JSON_VALUES_MAX} values` }]
+    : errors
 }

@@ -9,8 +9,9 @@ export const TIMEOUT_MAX_MS = 120_000
 
 export const IDEMPOTENCY_KEY_DOCS =
   "Submissions of a tenant with the same key are one call, for at least 30 days after it ended"
+export const IDEMPOTENCY_KEY_PATTERN = /^[!-~]{1,255}$/u
 export const IdempotencyKey = Schema.String.check(
-  Schema.isPattern(/^[!-~]{1,255}$/, {
+  Schema.isPattern(IDEMPOTENCY_KEY_PATTERN, {
     message: "Expected 1 to 255 visible ASCII characters",
     description: IDEMPOTENCY_KEY_DOCS
   })

@@ -218,7 +218,8 @@ describe("acceptSubmission", () => {
     "says so when the storage does not take it, and keeps nothing",
     Effect.gen(function* () {
       const full = Transaction.of({
-        run: () => Effect.fail(new StorageError({ operation: "commit", cause: "disk full" }))
+        run: () => Effect.fail(new StorageError({ operation: "commit", cause: "disk full" })),
+        refusal: Effect.succeedNone
       })
       expect((yield* Effect.provideService(accept(goodBody, "key"), Transaction, full).pipe(Effect.flip))._tag).toBe(
         "StorageError"

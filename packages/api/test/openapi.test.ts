@@ -37,6 +37,7 @@ describe("the OpenAPI document", () => {
       "400",
       "403",
       "405",
+      "408",
       "409",
       "413",
       "415",
@@ -52,6 +53,7 @@ describe("the OpenAPI document", () => {
       "403",
       "404",
       "405",
+      "408",
       "409",
       "413",
       "415",
@@ -60,7 +62,7 @@ describe("the OpenAPI document", () => {
       "500",
       "503"
     ])
-    expect(statusesOf(`get ${calls}/{serviceCallId}`)).toEqual(["200", "404", "405", "421", "422", "500", "503"])
+    expect(statusesOf(`get ${calls}/{serviceCallId}`)).toEqual(["200", "400", "404", "405", "421", "422", "500", "503"])
   })
 
   it("says where the service is, and that a cancellation needs no body", () => {
@@ -77,6 +79,20 @@ describe("the OpenAPI document", () => {
         if (status === "503") expect(headers).toHaveProperty("retry-after")
       }
     }
+  })
+
+  it("says what may stand in each parameter", () => {
+    const parameters: ReadonlyArray<{ readonly name: string; readonly schema: object }> = Object.values<
+      Record<string, { parameters?: ReadonlyArray<{ name: string; schema: object }> }>
+    >(document.paths).flatMap((item) => Object.values(item).flatMap((operation) => operation.parameters ?? []))
+    const rules = parameters.filter(({ name }) => name !== "q").map(({ schema }) => JSON.stringify(schema))
+    expect(rules.length).toBeGreaterThan(15)
+    for (const rule of rules) expect(rule).toMatch(/"(pattern|enum|format|minimum)":/)
+  })
+
+  it("calls the problems by their names", () => {
+    expect(Object.keys(document.components.schemas)).toEqual(expect.arrayContaining(["InvalidRequest", "Overloaded"]))
+    expect(JSON.stringify(document)).not.toContain("Encoded")
   })
 
   it("resolves every reference", () => {

@@ -1,7 +1,7 @@
 import { EventBusPort } from "@event-service-agent/platform/event-bus"
 import type { HttpClientPort } from "@event-service-agent/platform/http-client-port"
 import type { RequestVault } from "@event-service-agent/platform/request-vault"
-import { Transaction } from "@event-service-agent/platform/transaction"
+import { logRetry, Transaction } from "@event-service-agent/platform/transaction"
 import { Effect, FiberSet, Layer, Schedule } from "effect"
 import type { AttemptStore } from "./ports/attempt-store.ts"
 import { endOverdueAttempts } from "./workflows/end-overdue-attempts.ts"
@@ -50,7 +50,7 @@ export const layer = ({ processId = crypto.randomUUID(), drainGraceMs = DRAIN_GR
           (send) => Effect.asVoid(FiberSet.run(sends, send, { startImmediately: false }))
         )
       yield* endOverdueAttempts(processId, performing, perform).pipe(
-        Effect.catchCause((cause) => Effect.logError("the sweep for lost attempts failed, it will run again", cause)),
+        Effect.catchCause((cause) => logRetry("the sweep for lost attempts failed, it will run again", cause)),
         Effect.repeat(Schedule.spaced(SWEEP_INTERVAL_MS)),
         Effect.forkScoped
       )

@@ -1,4 +1,5 @@
 import type { Answer } from "@event-service-agent/platform/http-client-port"
+import type { RequestSpec } from "@event-service-agent/schemas/http-request"
 import { MessageId } from "@event-service-agent/schemas/ids"
 import { BODY_SNIPPET_BYTES_MAX } from "@event-service-agent/schemas/outcome"
 import { fromMillis } from "@event-service-agent/schemas/time"
@@ -6,6 +7,8 @@ import * as fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import { ATTEMPT_GRACE_MS, answered, type OpenAttempt, sendTimeoutMs } from "../src/domain/attempt.ts"
 import { CORRELATION_ID, callKey } from "./fixtures.ts"
+
+const REQUEST: RequestSpec = { method: "GET", url: "https://example.com/" }
 
 const answer = (fields: Partial<Answer>): Answer => ({
   sentAt: 10,
@@ -18,7 +21,7 @@ const answer = (fields: Partial<Answer>): Answer => ({
 })
 
 const metaOf = (fields: Partial<Answer>) => {
-  const outcome = answered(answer(fields), fromMillis(15))
+  const outcome = answered(answer(fields), REQUEST, fromMillis(15))
   return outcome._tag === "Succeeded" ? outcome.responseMeta : outcome.errorMeta
 }
 
@@ -53,7 +56,7 @@ describe("an answer", () => {
   it("is a success from 200 to 299, and otherwise a failure that was sent", () => {
     fc.assert(
       fc.property(fc.integer({ min: 100, max: 999 }), (status) => {
-        const outcome = answered(answer({ status }), fromMillis(15))
+        const outcome = answered(answer({ status }), REQUEST, fromMillis(15))
         expect(outcome.sentAt).toEqual(fromMillis(10))
         expect(outcome.finishedAt).toEqual(fromMillis(15))
         if (outcome._tag === "Succeeded")

@@ -1,5 +1,5 @@
 import { EventBusPort } from "@event-service-agent/platform/event-bus"
-import { Transaction, UnitOfWork } from "@event-service-agent/platform/transaction"
+import { logRetry, Transaction, UnitOfWork } from "@event-service-agent/platform/transaction"
 import { Effect, Latch, Layer } from "effect"
 import { Admission, type Caps } from "./domain/admission.ts"
 import { ServiceCallRepository } from "./ports/service-call-repository.ts"
@@ -56,7 +56,7 @@ const releaseWaiting = Effect.gen(function* () {
 }).pipe(
   Effect.catchCause((cause) =>
     Effect.andThen(
-      Effect.logError("the release of a waiting call failed, it will be tried again", cause),
+      logRetry("the release of a waiting call failed, it will be tried again", cause),
       Effect.sleep(RELEASE_SWEEP_MS)
     )
   )

@@ -3,7 +3,7 @@ import type { ServiceCallKey } from "@event-service-agent/schemas/ids"
 import type { Message } from "@event-service-agent/schemas/messages/catalogue"
 import { Cause, Clock, Effect, Exit, Latch, Option, Scope } from "effect"
 import { bytesOf, type Delivery, keyOf, Outbox } from "./outbox.ts"
-import { retryStorage, STORAGE_RETRY_MS, StorageError, Transaction, UnitOfWork } from "./transaction.ts"
+import { logRefusal, retryStorage, STORAGE_RETRY_MS, StorageError, Transaction, UnitOfWork } from "./transaction.ts"
 
 /** Failures after which a message becomes a dead letter. */
 export const TRIES_MAX = 10
@@ -159,7 +159,7 @@ export const makeInbox = Effect.fnUntraced(function* (consumer: Consumer, handle
     const now = yield* Clock.currentTimeMillis
     const failure = Cause.squash(cause)
     if (failure instanceof StorageError) {
-      yield* Effect.logWarning("the storage refused, the message will be tried again", failure.message)
+      yield* logRefusal("the message will be tried again", failure)
       return Option.some({ ...delivery, availableAt: now + STORAGE_RETRY_MS })
     }
     const attempts = delivery.attempts + 1

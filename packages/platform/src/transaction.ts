@@ -1,10 +1,15 @@
-import { Cause, Context, Effect, Exit, Latch, Layer, Schema } from "effect"
+import { Cause, Clock, Context, Effect, Exit, Latch, Layer, Option, Schema } from "effect"
 
 /** Units that one commit may hold: bounds how long a unit waits for its neighbours. */
 export const COMMIT_BATCH_MAX = 512
 
 /** Between two tries while the storage refuses to work. */
 export const STORAGE_RETRY_MS = 250
+
+/** For so long a refused commit counts, unless one that writes succeeds before. */
+export const REFUSAL_MS = 10_000
+/** Between two lines of a kind about it. */
+export const REFUSAL_LOG_MS = 10_000
 
 /** The storage could not do what was asked. Nothing of the unit was kept; trying again later is right. */
 export class StorageError extends Schema.TaggedError<StorageError>()("StorageError", {
@@ -14,6 +19,14 @@ export class StorageError extends Schema.TaggedError<StorageError>()("StorageErr
   override get message(): string {
     const { cause } = this
     return `${this.operation}: ${cause instanceof Error ? cause.message : String(cause)}`
+  }
+  /** Whether there is no room left. */
+  get isFull(): boolean {
+    return this.message.includes("disk is full")
+  }
+  /** Whether what is stored cannot be trusted any more. */
+  get isDamaged(): boolean {
+    return this.message.includes("disk image is malformed")
   }
 }
 
@@ -40,6 +53,8 @@ export class Transaction extends Context.Service<
      * run twice before it is committed, so it changes memory only together with `onRollback`.
      */
     readonly run: <A, E, R>(unit: Effect.Effect<A, E, R>) => Effect.Effect<A, E | StorageError, Exclude<R, UnitOfWork>>
+    /** Why the storage refuses to write at the moment, if it does. */
+    readonly refusal: Effect.Effect<Option.Option<StorageError>>
   }
 >()("@event-service-agent/platform/Transaction") {
   /** For modules over in-memory stores, which take their changes back through `onRollback`. */
@@ -49,10 +64,41 @@ export class Transaction extends Context.Service<
   )
 }
 
+/** For each kind of line the one that was written last, on the monotonic clock, and how many were not since. */
+const RefusalLines = Context.Reference("@event-service-agent/platform/RefusalLines", {
+  defaultValue: () => new Map<string, { readonly nanos: bigint; readonly leftOut: number }>()
+})
+
+/**
+ * Logs that the storage refused, once in `REFUSAL_LOG_MS` for each kind: on a full disk everybody meets it, again and
+ * again, and the log may be on that disk.
+ *
+ * @param what stands for the kind
+ */
+export const logRefusal = Effect.fnUntraced(function* (what: string, error: StorageError) {
+  const lines = yield* RefusalLines
+  const nanos = yield* Clock.monotonicTimeNanos
+  const last = lines.get(what)
+  if (last !== undefined && nanos >= last.nanos && nanos - last.nanos < BigInt(REFUSAL_LOG_MS) * 1_000_000n) {
+    lines.set(what, { ...last, leftOut: last.leftOut + 1 })
+    return yield* Effect.logDebug(`the storage refused: ${what}`, error.message)
+  }
+  lines.set(what, { nanos, leftOut: 0 })
+  const earlier =
+    last === undefined || last.leftOut === 0 ? "" : `, ${last.leftOut} times more since the last such line`
+  yield* Effect.logWarning(`the storage refused: ${what}${earlier}`, error.message)
+})
+
+/** Logs the failure of what will be tried again by itself. */
+export const logRetry = (what: string, cause: Cause.Cause<unknown>): Effect.Effect<void> => {
+  const failure = Cause.squash(cause)
+  return failure instanceof StorageError ? logRefusal(what, failure) : Effect.logError(what, cause)
+}
+
 /** Tries again for as long as the storage refuses, where nothing can go on without it. */
 export const retryStorage = <A, R>(self: Effect.Effect<A, StorageError, R>): Effect.Effect<A, never, R> =>
   Effect.catch(self, (error) =>
-    Effect.logWarning("the storage refused, trying again", error.message).pipe(
+    logRefusal("trying again", error).pipe(
       Effect.andThen(Effect.sleep(STORAGE_RETRY_MS)),
       Effect.andThen(Effect.suspend(() => retryStorage(self)))
     )
@@ -76,6 +122,9 @@ export interface Journal {
 export const makeTransaction = Effect.fnUntraced(function* (journal: Journal) {
   const waiting: Array<Unit> = []
   const hasWork = Latch.makeUnsafe()
+  let refused: { readonly error: StorageError; readonly at: number } | undefined
+  /** Once met, nothing more is written: what would be accepted now is lost when a backup is restored. */
+  let damage: StorageError | undefined
 
   const writeNext = Effect.gen(function* () {
     yield* hasWork.await
@@ -83,10 +132,16 @@ export const makeTransaction = Effect.fnUntraced(function* (journal: Journal) {
     yield* Effect.yieldNow
     const batch = waiting.splice(0, COMMIT_BATCH_MAX).filter((unit) => !unit.isAbandoned)
     if (waiting.length === 0) hasWork.closeUnsafe()
-    const failure = batch.length === 0 ? undefined : commitBatch(journal, batch)
+    const writesBefore = journal.writes()
+    const failures = damage === undefined ? commitAll(journal, batch) : new Map(batch.map((unit) => [unit, damage]))
+    const [failure] = failures.values()
+    if (failure !== undefined) refused = { error: failure, at: yield* Clock.currentTimeMillis }
+    // A commit without writes succeeds on a full disk, too.
+    else if (journal.writes() !== writesBefore) refused = undefined
     for (const unit of batch) {
-      if (failure === undefined) for (const hook of unit.hooks) yield* logDefect(hook)
-      unit.answer(failure)
+      const itsFailure = failures.get(unit)
+      if (itsFailure === undefined) for (const hook of unit.hooks) yield* logDefect(hook)
+      unit.answer(itsFailure === undefined ? undefined : Exit.fail(itsFailure))
     }
   })
   yield* Effect.forkScoped(Effect.forever(writeNext))
@@ -100,7 +155,11 @@ export const makeTransaction = Effect.fnUntraced(function* (journal: Journal) {
           const unit = new Unit(
             (uow) => {
               exit = runWork(Effect.provideService(work, UnitOfWork, uow))
-              if (Exit.isFailure(exit)) stopIfWaiting(exit.cause)
+              if (Exit.isFailure(exit)) {
+                stopIfWaiting(exit.cause)
+                const error = Cause.squash(exit.cause)
+                if (error instanceof StorageError && error.isDamaged) damage = error
+              }
               return Exit.isSuccess(exit)
             },
             (failure) => resume(failure ?? exit ?? Effect.interrupt)
@@ -111,7 +170,11 @@ export const makeTransaction = Effect.fnUntraced(function* (journal: Journal) {
             unit.isAbandoned = true
           })
         })
-      )
+      ),
+    refusal: Effect.map(Clock.currentTimeMillis, (now) => {
+      const isRecent = refused !== undefined && now - refused.at < REFUSAL_MS
+      return Option.fromNullishOr(damage ?? (isRecent ? refused?.error : undefined))
+    })
   })
 })
 
@@ -127,6 +190,8 @@ class Unit {
   undos: Array<() => void> = []
   /** Its caller was interrupted before the unit ran. */
   isAbandoned = false
+  /** So far: in its latest run, if it has run. */
+  hasOnlyRead = true
   readonly work: (uow: UnitOfWork["Service"]) => boolean
   readonly answer: (failure: Exit.Exit<never, StorageError> | undefined) => void
 
@@ -137,11 +202,13 @@ class Unit {
 
   /** Whether the unit succeeded. Throws when the storage ended the transaction under it. */
   run(journal: Journal): boolean {
+    const before = journal.writes()
     const succeeded = this.work({
       afterCommit: (hook) => this.hooks.push(hook),
       onRollback: (undo) => this.undos.push(undo)
     })
     if (!succeeded) this.hooks = []
+    this.hasOnlyRead = journal.writes() === before && this.undos.length === 0
     if (!journal.isActive()) throw new Error("the storage ended the transaction, as it does when the disk is full")
     return succeeded
   }
@@ -153,8 +220,23 @@ class Unit {
   }
 }
 
+/** Makes durable what it can. Returns why the rest was not kept. */
+const commitAll = (journal: Journal, batch: ReadonlyArray<Unit>): ReadonlyMap<Unit, StorageError> => {
+  const failures = new Map<Unit, StorageError>()
+  for (let rest = batch; rest.length > 0; ) {
+    const failure = commitBatch(journal, rest)
+    if (failure === undefined) break
+    // What only reads must not fail with its neighbours for as long as a full disk lets nobody write.
+    const readers = failure.isDamaged ? [] : rest.filter((unit) => unit.hasOnlyRead)
+    const again = new Set(readers.length < rest.length ? readers : [])
+    for (const unit of rest) if (!again.has(unit)) failures.set(unit, failure)
+    rest = [...again]
+  }
+  return failures
+}
+
 /** `undefined` when the batch is durable; every unit then has its own exit. Otherwise none of it was kept. */
-const commitBatch = (journal: Journal, batch: ReadonlyArray<Unit>): Exit.Exit<never, StorageError> | undefined => {
+const commitBatch = (journal: Journal, batch: ReadonlyArray<Unit>): StorageError | undefined => {
   try {
     journal.begin()
     if (!writeTogether(journal, batch)) {
@@ -169,7 +251,7 @@ const commitBatch = (journal: Journal, batch: ReadonlyArray<Unit>): Exit.Exit<ne
   } catch (cause) {
     if (journal.isActive()) ignoreThrow(journal.rollback)
     for (const unit of batch.toReversed()) unit.undo()
-    return Exit.fail(new StorageError({ operation: "commit", cause }))
+    return new StorageError({ operation: "commit", cause })
   }
 }
 

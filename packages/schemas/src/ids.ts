@@ -1,6 +1,6 @@
 import { Schema } from "effect"
 
-const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[1-8][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/
+const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[1-8][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/u
 
 const uuid = Schema.String.check(
   Schema.isPattern(UUID, { message: "Expected a lowercase UUID, for example 019a53b1-7c00-7d4e-8a51-0f6c1d2e3b4a" })
@@ -8,7 +8,7 @@ const uuid = Schema.String.check(
 
 /** The customer whose calls these are: 1 to 64 characters of `A-Z a-z 0-9 _ -`. */
 export const TenantId = Schema.String.check(
-  Schema.isPattern(/^[A-Za-z0-9_-]{1,64}$/, { message: "Expected 1 to 64 characters of A-Z, a-z, 0-9, _ and -" })
+  Schema.isPattern(/^[A-Za-z0-9_-]{1,64}$/u, { message: "Expected 1 to 64 characters of A-Z, a-z, 0-9, _ and -" })
 ).pipe(Schema.brand("TenantId"))
 export type TenantId = typeof TenantId.Type
 

@@ -1,5 +1,6 @@
 import { BunHttpServer } from "@event-service-agent/adapters/bun/http-server"
 import * as FetchHttpClient from "@event-service-agent/adapters/http/fetch-http-client"
+import { HostResolver } from "@event-service-agent/adapters/http/host-resolver"
 import * as SqliteAttemptStore from "@event-service-agent/adapters/sqlite/attempt-store"
 import * as SqliteDatabase from "@event-service-agent/adapters/sqlite/database"
 import * as SqliteOutbox from "@event-service-agent/adapters/sqlite/outbox"
@@ -8,6 +9,7 @@ import * as SqliteServiceCallRepository from "@event-service-agent/adapters/sqli
 import * as SqliteSubmissionStore from "@event-service-agent/adapters/sqlite/submission-store"
 import * as SqliteTimerStore from "@event-service-agent/adapters/sqlite/timer-store"
 import * as SqliteTransaction from "@event-service-agent/adapters/sqlite/transaction"
+import * as SqliteWalTruncation from "@event-service-agent/adapters/sqlite/wal-truncation"
 import * as Api from "@event-service-agent/api/api"
 import * as Execution from "@event-service-agent/execution/execution"
 import * as Orchestration from "@event-service-agent/orchestration/orchestration"
@@ -22,7 +24,7 @@ import { HttpRouter } from "effect/http"
 import { layer as layerBanner } from "./banner.ts"
 import type { Settings } from "./config.ts"
 import { serveEcho } from "./echo-target.ts"
-import { lineLogger } from "./log-line.ts"
+import { jsonLogger, lineLogger, logfmtLogger } from "./log-line.ts"
 import { checkSecretKey, loadSecretKey } from "./secret-key.ts"
 
 /** Requests under way get this long when the service stops. With execution's 20 s and three inboxes of 2 s: below 30 s. */
@@ -32,15 +34,20 @@ const HTTP_DRAIN_MS = 3_000
  * The whole service. Whatever is provided is built first and released last, so that stopping drains from the edge in.
  *
  * @param execution the module that performs calls; tests put failures between it and its ports
+ * @param resolver finds the addresses of targets; tests have their own
  */
-export const layer = (settings: Settings, execution: ReturnType<typeof Execution.layer> = Execution.layer()) =>
+export const layer = (
+  settings: Settings,
+  execution: ReturnType<typeof Execution.layer> = Execution.layer(),
+  resolver: Layer.Layer<HostResolver> = HostResolver.layer
+) =>
   Layer.unwrap(
     Effect.gen(function* () {
       const secret = yield* loadSecretKey(settings.secretKeyFile, settings.dbPath)
       const echoPort = settings.echoPort === null ? null : yield* serveEcho(settings.echoPort)
       const egressAllow = [...settings.egressAllow, ...allowEcho(echoPort)]
       const storage = layerStorage(settings.dbPath)
-      const platform = Layer.mergeAll(TimerPort.layer, FetchHttpClient.layer).pipe(
+      const platform = Layer.mergeAll(TimerPort.layer, FetchHttpClient.layer.pipe(Layer.provide(resolver))).pipe(
         Layer.provideMerge(EventBusPort.layerEmbedded),
         Layer.provideMerge(
           Layer.mergeAll(
@@ -70,7 +77,8 @@ const layerStorage = (dbPath: string) =>
     SqliteServiceCallReader.layer,
     SqliteTimerStore.layer,
     SqliteAttemptStore.layer,
-    SqliteSubmissionStore.layer
+    SqliteSubmissionStore.layer,
+    SqliteWalTruncation.layer
   ).pipe(Layer.provideMerge(SqliteDatabase.layer(dbPath)))
 
 const layerHttp = ({ host, port, allowedHosts }: Settings) =>
@@ -80,7 +88,7 @@ const layerHttp = ({ host, port, allowedHosts }: Settings) =>
   )
 
 const layerLogs = ({ logFormat, logLevel }: Settings) => {
-  const loggers = { pretty: lineLogger, json: Logger.consoleJson, logfmt: Logger.consoleLogFmt }
+  const loggers = { pretty: lineLogger, json: jsonLogger, logfmt: logfmtLogger }
   return Layer.merge(Logger.layer([loggers[logFormat]]), Layer.succeed(References.MinimumLogLevel, logLevel))
 }
 

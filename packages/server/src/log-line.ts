@@ -1,9 +1,27 @@
 import { styleText } from "node:util"
-import { Logger } from "effect"
+import { MASK, redactText } from "@event-service-agent/schemas/redaction"
+import { Formatter, Logger } from "effect"
+
+/**
+ * Log lines as objects. Lines that say what went wrong repeat errors of others, so what looks secret in them is masked;
+ * all others are made of fixed words and ids.
+ */
+const structured = Logger.map(Logger.formatStructured, (line) =>
+  line.cause === undefined && QUIET.has(line.level)
+    ? line
+    : { ...line, message: masked(line.message), cause: line.cause === undefined ? undefined : redactText(line.cause) }
+)
+const QUIET = new Set(["TRACE", "DEBUG", "INFO"])
+
+/** One JSON object in each line. */
+export const jsonLogger = Logger.withConsoleLog(Logger.map(structured, Formatter.formatJson))
+
+/** One line of `name=value` pairs. */
+export const logfmtLogger = Logger.withConsoleLog(Logger.map(Logger.formatLogFmt, redactText))
 
 /** One line for people: time, level, what happened, and to what. Colours follow the terminal and NO_COLOR. */
 export const lineLogger = Logger.withConsoleLog(
-  Logger.map(Logger.formatStructured, ({ timestamp, level, message, annotations, cause }) => {
+  Logger.map(structured, ({ timestamp, level, message, annotations, cause }) => {
     const messages = Array.isArray(message) ? message : [message]
     const fields = Object.entries(annotations).map(([name, value]) => `${name}=${visible(value)}`)
     const parts = [
@@ -15,6 +33,17 @@ export const lineLogger = Logger.withConsoleLog(
     return parts.join(" ") + (cause === undefined ? "" : `\n${cause}`)
   })
 )
+
+/** The texts in a message masked, wherever in it they are. What is nested deeper is a cycle, or no message. */
+const masked = (value: unknown, depth = 0): unknown => {
+  if (typeof value === "string") return redactText(value)
+  if (typeof value !== "object" || value === null) return value
+  if (depth === DEPTH_MAX) return MASK
+  if (value instanceof Error) return { name: value.name, message: redactText(value.message) }
+  if (Array.isArray(value)) return value.map((part) => masked(part, depth + 1))
+  return Object.fromEntries(Object.entries(value).map(([name, part]) => [name, masked(part, depth + 1)]))
+}
+const DEPTH_MAX = 8
 
 /** As it is when it fits on the line; otherwise as JSON, where line breaks and control characters are escaped. */
 const visible = (value: unknown): string =>

@@ -1,7 +1,8 @@
 import { randomBytes } from "node:crypto"
-import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, readFileSync, statSync, writeSync } from "node:fs"
+import { closeSync, existsSync, fsyncSync, openSync, readFileSync, statSync, writeSync } from "node:fs"
 import { dirname } from "node:path"
 import { anySealedRequest } from "@event-service-agent/adapters/sqlite/backlog"
+import { makeFolder, syncFolder, wasCreated } from "@event-service-agent/adapters/sqlite/database-files"
 import { RequestVault, SECRET_KEY_BYTES } from "@event-service-agent/platform/request-vault"
 import { Effect, Redacted, Schema } from "effect"
 
@@ -23,7 +24,7 @@ export const loadSecretKey = Effect.fn("Server.loadSecretKey")((path: string, db
   Effect.try({
     try: () => {
       if (existsSync(path)) return Redacted.make(new Uint8Array(read(path)))
-      if (existsSync(dbPath) && statSync(dbPath).isFile()) {
+      if (wasCreated(dbPath)) {
         throw new Error(
           `it is missing, and the requests in ${dbPath} are sealed with it. Restore it. To give those requests up, make a new one: openssl rand -hex 32 > ${path} && chmod 600 ${path}`
         )
@@ -48,17 +49,22 @@ export const checkSecretKey = Effect.fn("Server.checkSecretKey")(function* (path
 const read = (path: string): Buffer => {
   if ((statSync(path).mode & 0o077) !== 0) throw new Error("others can read it; run chmod 600 on it")
   const text = readFileSync(path, "utf8").trim()
+  if (text === "") {
+    throw new Error("it is empty; restore it from a backup, or delete it when this was to be a first start")
+  }
   if (!/^[0-9a-f]{64}$/i.test(text)) throw new Error("it has to hold 64 hexadecimal digits; restore it from a backup")
   return Buffer.from(text, "hex")
 }
 
 const create = (path: string): Buffer => {
   const key = randomBytes(SECRET_KEY_BYTES)
-  mkdirSync(dirname(path), { recursive: true })
+  makeFolder(dirname(path))
   // Exclusive: of two starts at the same moment one fails instead of sealing with a key that is overwritten.
   const file = openSync(path, "wx", 0o600)
   writeSync(file, `${key.toString("hex")}\n`)
   fsyncSync(file)
   closeSync(file)
+  // A power cut must not leave what is sealed with it without it.
+  syncFolder(dirname(path))
   return key
 }

@@ -102,6 +102,11 @@ export const ROWS: ReadonlyArray<Row> = [
     { headers: Object.fromEntries(Array.from(Array(101).keys(), (n) => [`h${n}`, "x"])) },
     "/headers"
   ),
+  request(
+    "headers that are too long together",
+    { headers: { a: "x".repeat(20_000), b: "x".repeat(20_000) } },
+    "/headers"
+  ),
   request("a header twice", { headers: { "X-A": "1", "x-a": "2" } }, "/headers/x-a"),
   ...["", "/hook", CANARY, "https://", "https://exa mple.com/", `ftp://${CANARY}.example/`].map(url),
   ...["file:///etc/passwd", "data:text/plain,x", "javascript:1", "s3://bucket/x"].map(url),
@@ -165,6 +170,15 @@ export const ROWS: ReadonlyArray<Row> = [
   ["a tenant with a slash", callsOf("a%2fb"), {}, 422, ["path #/tenantId"]],
   ["too much", CALLS, posted(`"${"x".repeat(CONTENT_BYTES_MAX)}"`), 413],
   ["too much, in pieces", CALLS, { ...posted(""), body: pieces(CONTENT_BYTES_MAX + 1) }, 413],
+  ["more values than any body has", CALLS, posted(`[${"1,".repeat(500_000)}1]`), 422, ["body #"]],
+  [
+    "more fields than any body has",
+    CALLS,
+    json(Object.fromEntries(Array.from(Array(10_001).keys(), (n) => [n, n]))),
+    422,
+    ["body #"]
+  ],
+  ["a name longer than any field's", CALLS, json({ [CANARY.repeat(200)]: 1 }), 422, ["body #"]],
   ["deep nesting", CALLS, posted(`${"[".repeat(100_000)}${"]".repeat(100_000)}`), 422, [`body #${"/0".repeat(32)}`]],
   ["a wrong method on the list", CALLS, { method: "PUT" }, 405],
   ["a wrong method on a call", `${CALLS}/${UNKNOWN_ID}`, { method: "DELETE" }, 405],

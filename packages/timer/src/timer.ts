@@ -1,8 +1,8 @@
 import { EventBusPort } from "@event-service-agent/platform/event-bus"
-import { STORAGE_RETRY_MS, StorageError, Transaction, UnitOfWork } from "@event-service-agent/platform/transaction"
+import { logRetry, STORAGE_RETRY_MS, Transaction, UnitOfWork } from "@event-service-agent/platform/transaction"
 import type { TenantId } from "@event-service-agent/schemas/ids"
 import { toMillis } from "@event-service-agent/schemas/time"
-import { Cause, Clock, type DateTime, Effect, Latch, Layer, Option } from "effect"
+import { type Cause, Clock, type DateTime, Effect, Latch, Layer, Option } from "effect"
 import { cancelTimer } from "./workflows/cancel-timer.ts"
 import { fireDueTimers } from "./workflows/fire-due-timers.ts"
 import { scheduleTimer } from "./workflows/schedule-timer.ts"
@@ -64,11 +64,6 @@ export const layer = Layer.effectDiscard(
 
 /** A timer that stopped would be a silent loss of every call to come: whatever goes wrong, the next turn tries again. */
 const reportAndPause = Effect.fnUntraced(function* (cause: Cause.Cause<unknown>) {
-  const failure = Cause.squash(cause)
-  if (failure instanceof StorageError) {
-    yield* Effect.logWarning("the storage refused, due timers will be tried again", failure.message)
-  } else {
-    yield* Effect.logError("firing due timers failed, they will be tried again", cause)
-  }
+  yield* logRetry("firing due timers failed, they will be tried again", cause)
   yield* Effect.sleep(STORAGE_RETRY_MS)
 })

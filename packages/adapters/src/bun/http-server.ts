@@ -3,6 +3,12 @@ import { HttpEffect, HttpRouter, type HttpServerRequest } from "effect/http"
 
 /** Bodies that Bun itself refuses, without a word. Above what the routes refuse with an explanation. */
 export const BUN_BODY_BYTES_MAX = 8_388_608
+/**
+ * Seconds after which Bun closes a connection on which too little happens, whether it is silent or drips: measured, it
+ * does so after 12 seconds unless a body comes in with more than 16 KB a second. It bounds neither the connections nor
+ * what they may cost otherwise; heads of more than 16 KiB or 200 headers it refuses.
+ */
+export const IDLE_SECONDS_MAX = 10
 /** How long requests that are under way may take when the server stops. */
 export const DRAIN_MS = 20_000
 
@@ -47,6 +53,7 @@ const serve = Effect.fnUntraced(function* ({ host, port, drainMs = DRAIN_MS }: B
           hostname: host,
           port,
           maxRequestBodySize: BUN_BODY_BYTES_MAX,
+          idleTimeout: IDLE_SECONDS_MAX,
           development: false,
           // Outside of development Bun lets a second program listen on the same port, and share the requests.
           reusePort: false,

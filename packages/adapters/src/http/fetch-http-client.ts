@@ -1,4 +1,3 @@
-import { lookup } from "node:dns/promises"
 import { isIP } from "node:net"
 import { checkServerIdentity } from "node:tls"
 import { EgressPolicy } from "@event-service-agent/platform/egress-policy"
@@ -13,66 +12,74 @@ import { BODY_SNIPPET_BYTES_MAX, type FailureKind, type Sent } from "@event-serv
 import { requestProblems } from "@event-service-agent/schemas/request-rules"
 import { Clock, Effect, Exit, Layer, Result } from "effect"
 import { NetAddress } from "effect/net"
+import { HostResolver } from "./host-resolver.ts"
 
 /** Headers of an answer that are kept. */
 export const RESPONSE_HEADERS_MAX = 100
 /** Characters that are kept of one header's value. */
 export const RESPONSE_HEADER_CHARACTERS_MAX = 8_192
 
-/** All addresses of a host name, the preferred one first. Rejects when there is none. */
-export type Resolve = (host: string) => Promise<ReadonlyArray<string>>
+/** Addresses of one name that are tried: each is a connection to somewhere, and the name's owner chooses how many. */
+export const ADDRESSES_TRIED_MAX = 8
 
-/** Bun's fetch, held to one request, to an address that was judged. Other resolvers are for tests. */
-export const layerWith = (resolve: Resolve) =>
-  Layer.effect(
-    HttpClientPort,
-    Effect.map(EgressPolicy, (policy) => {
-      const perform = Effect.fnUntraced(function* (request: RequestSpec, progress: Progress) {
-        const [problem] = requestProblems(request)
-        if (problem !== undefined) {
-          const message = `The request breaks a rule at ${problem.pointer}: ${problem.detail}`
-          return yield* progress.failed("RequestUnreadable", message)
-        }
-        const judged = policy.judgeUrl(request.url)
-        if (Result.isFailure(judged)) return yield* progress.failed("BlockedDestination", BLOCKED)
-        const url = judged.success
-        const addresses = yield* addressesOf(url, resolve, progress)
-        if (!addresses.every((address) => policy.mayReach(url, address))) {
-          return yield* progress.failed("BlockedDestination", BLOCKED)
-        }
-        // A refused connection carried nothing, so the next address still gets the one request.
-        const [first, ...others] = addresses.map((address) => exchange(request, url, address, progress))
-        if (first === undefined) return yield* progress.failed("DnsFailed", "The host name has no address")
-        return yield* others.reduce(
-          (before, other) =>
-            Effect.catchIf(
-              before,
-              ({ kind }) => kind === "ConnectionFailed",
-              () => other
-            ),
-          first
-        )
-      })
+/**
+ * Bun's fetch, held to one request, to an address that was judged.
+ *
+ * What it cannot tell: a body whose end is the end of the connection (neither Content-Length nor chunks) looks complete
+ * also when the connection was reset. Endless interim answers, chunk extensions and trailers never reach this code:
+ * the timeout alone ends them.
+ */
+export const layer = Layer.effect(
+  HttpClientPort,
+  Effect.gen(function* () {
+    const policy = yield* EgressPolicy
+    const resolver = yield* HostResolver
 
-      return HttpClientPort.of({
-        send: Effect.fn("HttpClient.send")(function* (request, { timeoutMs }) {
-          const progress = new Progress(yield* Clock.monotonicTimeNanos, timeoutMs)
-          return yield* Effect.timeoutOrElse(perform(request, progress), {
-            duration: timeoutMs,
-            orElse: () => progress.timedOut()
-          })
+    const perform = Effect.fnUntraced(function* (request: RequestSpec, progress: Progress) {
+      const [problem] = requestProblems(request)
+      if (problem !== undefined) {
+        const message = `The request breaks a rule at ${problem.pointer}: ${problem.detail}`
+        return yield* progress.failed("RequestUnreadable", message)
+      }
+      const judged = policy.judgeUrl(request.url)
+      if (Result.isFailure(judged)) return yield* progress.failed("BlockedDestination", BLOCKED)
+      const url = judged.success
+      const host = hostOf(url)
+      const addresses = isIP(host) === 0 ? yield* addressesOf(host, resolver, progress) : [host]
+      if (!addresses.every((address) => policy.mayReach(url, address))) {
+        return yield* progress.failed("BlockedDestination", BLOCKED)
+      }
+      // A refused connection carried nothing, so the next address still gets the one request.
+      const [first, ...others] = addresses
+        .slice(0, ADDRESSES_TRIED_MAX)
+        .map((address) => exchange(request, url, address, progress))
+      if (first === undefined) return yield* progress.failed("DnsFailed", "The host name has no address")
+      return yield* others.reduce(
+        (before, other) =>
+          Effect.catchIf(
+            before,
+            ({ kind }) => kind === "ConnectionFailed",
+            () => other
+          ),
+        first
+      )
+    })
+
+    return HttpClientPort.of({
+      send: Effect.fn("HttpClient.send")(function* (request, { timeoutMs }) {
+        const progress = new Progress(yield* Clock.monotonicTimeNanos, timeoutMs)
+        return yield* Effect.timeoutOrElse(perform(request, progress), {
+          duration: timeoutMs,
+          orElse: () => progress.timedOut()
         })
       })
     })
-  )
-
-/** With the resolver of the operating system. */
-export const layer = layerWith(async (host) => {
-  const found = await lookup(host, { all: true, verbatim: true })
-  return found.map(({ address }) => address)
-})
+  })
+)
 
 const USER_AGENT = "event-service-agent"
+/** Below are interim answers, which fetch waits past, and numbers that HTTP does not have. */
+const STATUS_MIN = 200
 const BLOCKED = "The target is not one that this service may call"
 
 /** How far a request has got: what a failure has to say about it. */
@@ -110,14 +117,10 @@ class Progress {
 /** The host of a URL, an IPv6 address without its brackets. */
 const hostOf = (url: URL) => url.hostname.replace(/^\[(.*)\]$/, "$1")
 
-const addressesOf = (url: URL, resolve: Resolve, progress: Progress) => {
-  const host = hostOf(url)
-  if (isIP(host) !== 0) return Effect.succeed([host])
-  return Effect.tryPromise({
-    try: () => resolve(host),
-    catch: (cause) => progress.failed("DnsFailed", `The host name could not be resolved${codeIn(cause)}`)
-  })
-}
+const addressesOf = (host: string, resolver: HostResolver["Service"], progress: Progress) =>
+  Effect.mapError(resolver.addressesOf(host), ({ code }) =>
+    progress.failed("DnsFailed", `The host name could not be resolved${inBrackets(code)}`)
+  )
 
 /** One request to one address. Whatever the end, the connection is closed. */
 const exchange = (request: RequestSpec, url: URL, address: string, progress: Progress) =>
@@ -127,6 +130,8 @@ const exchange = (request: RequestSpec, url: URL, address: string, progress: Pro
     const controller = new AbortController()
     const pinned = new URL(url)
     pinned.hostname = NetAddress.formatUrlHostString(address)
+    // A setter that refuses says nothing, and fetch would look the name up again.
+    if (isIP(hostOf(pinned)) === 0) return progress.failed("BlockedDestination", BLOCKED)
     const init = initOf(request, url, progress, controller.signal)
     // Over TLS nothing leaves before the certificate is accepted.
     progress.sent = url.protocol === "https:" ? "no" : "maybe"
@@ -176,12 +181,18 @@ const initOf = (request: RequestSpec, url: URL, progress: Progress, signal: Abor
   }
 }
 
+/** Such as 000. */
+class UnreadableStatus extends Error {
+  readonly code = "UnreadableStatus"
+}
+
 const receive = async (send: () => Promise<Response>, progress: Progress, clock: Clock.Clock): Promise<Answer> => {
   const startedNanos = clock.monotonicTimeNanosUnsafe()
   const sentAt = clock.currentTimeMillisUnsafe()
   progress.sentAt = sentAt
   const response = await send()
   progress.sent = "yes"
+  if (response.status < STATUS_MIN) throw new UnreadableStatus()
   progress.status = response.status
   const body = await readStart(response.body)
   return {
@@ -217,6 +228,10 @@ const NOT_CONNECTED = new Set([
   "EHOSTUNREACH",
   "ENETUNREACH",
   "EADDRNOTAVAIL",
+  "EAFNOSUPPORT",
+  "EHOSTDOWN",
+  "EINVAL",
+  "ENETDOWN",
   "EACCES",
   "EPERM",
   "EMFILE",
@@ -224,7 +239,7 @@ const NOT_CONNECTED = new Set([
 ])
 
 const failureOf = (cause: unknown, progress: Progress): SendFailed => {
-  const code = codeIn(cause)
+  const code = inBrackets(codeOf(cause))
   if (progress.sent !== "yes" && NOT_CONNECTED.has(codeOf(cause))) {
     progress.sent = "no"
     return progress.failed("ConnectionFailed", `The connection could not be made${code}`)
@@ -238,4 +253,4 @@ const failureOf = (cause: unknown, progress: Progress): SendFailed => {
 const codeOf = (cause: unknown): string =>
   cause instanceof Error && "code" in cause && typeof cause.code === "string" ? cause.code : ""
 
-const codeIn = (cause: unknown): string => (codeOf(cause) === "" ? "" : ` (${codeOf(cause)})`)
+const inBrackets = (code: string): string => (code === "" ? "" : ` (${code})`)

@@ -99,6 +99,7 @@ export const layer = Layer.effect(
     const eraseSealed = writer.prepare(
       "UPDATE outbox SET sealed = NULL WHERE tenant_id = ? AND service_call_id = ? AND sealed IS NOT NULL"
     )
+    const eraseSealedOf = writer.prepare("UPDATE outbox SET sealed = NULL WHERE seq = ? AND sealed IS NOT NULL")
 
     return Outbox.of({
       append: Effect.fnUntraced(function* (messages) {
@@ -121,7 +122,12 @@ export const layer = Layer.effect(
         yield* revive.run(consumer, seq)
         return (yield* discard.run(consumer, seq)).changes === 1
       }),
-      discard: (consumer, seq) => Effect.map(discard.run(consumer, seq), ({ changes }) => changes === 1),
+      discard: Effect.fnUntraced(function* (consumer, seq) {
+        const { changes } = yield* discard.run(consumer, seq)
+        // It goes to one consumer, so nobody will open its request any more.
+        if (changes === 1) yield* eraseSealedOf.run(seq)
+        return changes === 1
+      }),
       deliveriesAfter: Effect.fnUntraced(function* (consumer, seq, limit) {
         const unreadable: Array<ServiceCallKey> = []
         const sizes = yield* sizesAfter.all(consumer, seq, limit + 1)

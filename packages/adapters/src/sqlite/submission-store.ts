@@ -32,7 +32,7 @@ export const layer = Layer.effect(
          timeout_ms, on_unknown, correlation_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`
     )
     const newestOf = reader.prepare<SubmissionRow>(
-      `SELECT s.* FROM json_each(?) id JOIN submissions s ON s.tenant_id = ? AND s.service_call_id = id.value
+      `SELECT s.* FROM json_each(?) id CROSS JOIN submissions s ON s.tenant_id = ? AND s.service_call_id = id.value
        WHERE ? IS NULL OR (s.accepted_at, s.service_call_id) < (?, ?)
        ORDER BY s.accepted_at DESC, s.service_call_id DESC LIMIT ?`
     )

@@ -225,7 +225,7 @@ const layerRefusing = layerApiServer.pipe(
   Layer.provideMerge(
     Layer.mergeAll(
       layerStores,
-      Layer.succeed(Transaction, { run: () => refuse }),
+      Layer.succeed(Transaction, { run: () => refuse, refusal: Effect.succeedNone }),
       Layer.effect(
         Outbox,
         Effect.map(Outbox, (outbox) => ({ ...outbox, deadLetters: () => refuse, unhandled: () => refuse }))

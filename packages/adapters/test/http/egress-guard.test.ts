@@ -1,9 +1,10 @@
 import { live } from "@event-service-agent/platform/testing"
 import { Effect, Layer } from "effect"
 import { describe, expect, it } from "vitest"
-import { layer, type Resolve } from "../../src/http/fetch-http-client.ts"
+import { layer } from "../../src/http/fetch-http-client.ts"
+import { HostResolver } from "../../src/http/host-resolver.ts"
 import { failureOf, get, send } from "./sending.ts"
-import { client, OK, policy, target } from "./targets.ts"
+import { client, OK, policy, type Resolve, target } from "./targets.ts"
 
 describe("the egress guard", () => {
   it(
@@ -91,7 +92,7 @@ describe("the egress guard", () => {
       Effect.gen(function* () {
         const echo = yield* target((socket) => socket.end(OK))
         const url = `http://localhost:${echo.port}/`
-        const through = (allow: string) => Layer.provide(layer, policy(allow))
+        const through = (allow: string) => Layer.provide(layer, [HostResolver.layer, policy(allow)])
         expect((yield* Effect.provide(send(get(url)), through(`localhost:${echo.port}`))).status).toBe(200)
         const failure = yield* Effect.provide(failureOf(get(url)), through("localhost:1"))
         expect(failure.kind).toBe("BlockedDestination")

@@ -3,7 +3,7 @@ import { fileURLToPath } from "node:url"
 import { live } from "@event-service-agent/platform/testing"
 import { Effect } from "effect"
 import { describe, expect, it } from "vitest"
-import { answer, CERTIFICATE_FILE, OK, target, tlsTarget } from "./targets.ts"
+import { answer, CERTIFICATE_FILE, EXPIRED_CERTIFICATE_FILE, OK, target, tlsTarget } from "./targets.ts"
 
 const SEND = fileURLToPath(new URL("send.ts", import.meta.url))
 
@@ -30,6 +30,13 @@ describe("the environment cannot", () => {
         expect([echo.requests.length, proxy.requests.length]).toEqual([3, 0])
         yield* run(plainFetch(echo.url), { HTTP_PROXY: proxy.url })
         expect([echo.requests.length, proxy.requests.length]).toEqual([3, 1])
+
+        const own = yield* tlsTarget((socket) => socket.end(OK))
+        const trusting = { NODE_EXTRA_CA_CERTS: CERTIFICATE_FILE, HTTPS_PROXY: proxy.url }
+        expect(yield* run([SEND, own.url], trusting)).toBe('["200"]\n')
+        expect([own.requests.length, proxy.requests.length]).toEqual([1, 1])
+        yield* run(plainFetch(own.url), trusting)
+        expect([own.requests.length, proxy.requests.length]).toEqual([1, 2])
       })
     ),
     15_000
@@ -55,6 +62,26 @@ describe("the environment cannot", () => {
         const own = yield* tlsTarget((socket) => socket.end(OK))
         expect(yield* run([SEND, own.url], { NODE_TLS_REJECT_UNAUTHORIZED: "0" })).toContain('["TlsFailed no"]\n')
         expect(own.requests).toEqual([])
+      })
+    ),
+    15_000
+  )
+
+  it(
+    "make the certificate of another name good, or one that has expired",
+    live(
+      Effect.gen(function* () {
+        const own = yield* tlsTarget((socket) => socket.end(OK))
+        const expired = yield* tlsTarget((socket) => socket.end(OK), { certificateFile: EXPIRED_CERTIFICATE_FILE })
+        const unchecked = { NODE_TLS_REJECT_UNAUTHORIZED: "0" }
+        const other = own.url.replace("127.0.0.1", "other.example")
+        expect(yield* run([SEND, own.url, other], { ...unchecked, NODE_EXTRA_CA_CERTS: CERTIFICATE_FILE })).toContain(
+          '["200","TlsFailed no"]\n'
+        )
+        expect(
+          yield* run([SEND, expired.url], { ...unchecked, NODE_EXTRA_CA_CERTS: EXPIRED_CERTIFICATE_FILE })
+        ).toContain('["TlsFailed no"]\n')
+        expect([own.requests.length, expired.requests.length]).toEqual([1, 0])
       })
     ),
     15_000
@@ -89,6 +116,46 @@ describe("a certificate that the system trusts", () => {
         const urls = Array.from({ length: 5 }, () => closer.url)
         expect(yield* run([SEND, ...urls], env)).toBe(`${JSON.stringify(urls.map(() => "ConnectionClosed maybe"))}\n`)
         expect(closer.requests).toHaveLength(urls.length)
+      })
+    ),
+    15_000
+  )
+})
+
+describe("a target over TLS", () => {
+  it(
+    "has its certificate checked on each connection: none takes up the session of an earlier one",
+    live(
+      Effect.gen(function* () {
+        const env = { NODE_EXTRA_CA_CERTS: CERTIFICATE_FILE, IN_TURN: "1" }
+        for (const maxVersion of ["TLSv1.2", "TLSv1.3"] as const) {
+          let count = 0
+          const moody = yield* tlsTarget((socket) => (++count % 2 === 1 ? socket.end(OK) : socket.destroy()), {
+            maxVersion
+          })
+          const outcomes = ["200", "ConnectionClosed maybe", "200", "ConnectionClosed maybe"]
+          const out = yield* run([SEND, ...outcomes.map(() => moody.url)], env)
+          expect(out).toBe(`${JSON.stringify(outcomes)}\n`)
+        }
+      })
+    ),
+    15_000
+  )
+
+  it(
+    "that wants a certificate from the client gets none, and perhaps the request: TLS 1.3 refuses after it was sent",
+    live(
+      Effect.gen(function* () {
+        const env = { NODE_EXTRA_CA_CERTS: CERTIFICATE_FILE }
+        for (const [maxVersion, outcome] of [
+          ["TLSv1.2", "TlsFailed no"],
+          ["TLSv1.3", "ConnectionClosed maybe"]
+        ] as const) {
+          const options = { maxVersion, requestCert: true, rejectUnauthorized: true }
+          const strict = yield* tlsTarget((socket) => socket.end(OK), options)
+          expect(yield* run([SEND, strict.url], env)).toBe(`${JSON.stringify([outcome])}\n`)
+          expect(strict.requests).toEqual([])
+        }
       })
     ),
     15_000

@@ -2,9 +2,13 @@ import { gzipSync } from "node:zlib"
 import { RESPONSE_BODY_BYTES_MAX } from "@event-service-agent/platform/http-client-port"
 import { live } from "@event-service-agent/platform/testing"
 import { BODY_SNIPPET_BYTES_MAX } from "@event-service-agent/schemas/outcome"
-import { Effect, Fiber } from "effect"
+import { Effect, Fiber, Result } from "effect"
 import { describe, expect, it } from "vitest"
-import { RESPONSE_HEADER_CHARACTERS_MAX, RESPONSE_HEADERS_MAX } from "../../src/http/fetch-http-client.ts"
+import {
+  ADDRESSES_TRIED_MAX,
+  RESPONSE_HEADER_CHARACTERS_MAX,
+  RESPONSE_HEADERS_MAX
+} from "../../src/http/fetch-http-client.ts"
 import { failureOf, get, send } from "./sending.ts"
 import { answer, client, OK, target } from "./targets.ts"
 
@@ -131,6 +135,25 @@ describe("a name with several addresses", () => {
   )
 
   it(
+    `is given up after ${ADDRESSES_TRIED_MAX} of them, but judged by all`,
+    live(
+      Effect.gen(function* () {
+        const echo = yield* target((socket) => socket.end(OK))
+        const refusing = Array.from({ length: ADDRESSES_TRIED_MAX - 1 }, (_, n) => `127.0.1.${n + 1}`)
+        const sendTo = (...addresses: ReadonlyArray<string>) =>
+          Effect.result(send(get(named(echo.url)))).pipe(
+            Effect.map((result) => (Result.isSuccess(result) ? result.success.status : result.failure.kind)),
+            Effect.provide(inTurn(...addresses))
+          )
+        expect(yield* sendTo(...refusing, "127.0.0.1")).toBe(200)
+        expect(yield* sendTo(...refusing, "127.0.1.99", "127.0.0.1")).toBe("ConnectionFailed")
+        expect(yield* sendTo("127.0.0.1", ...refusing, "127.0.1.99", "169.254.169.254")).toBe("BlockedDestination")
+        expect(echo.requests).toHaveLength(1)
+      })
+    )
+  )
+
+  it(
     "gets one request in all when the first address reads it and closes",
     live(
       Effect.gen(function* () {
@@ -162,7 +185,7 @@ describe("an answer", () => {
     "without a body is complete, and ends the connection: to HEAD, and with status 204",
     live(
       Effect.gen(function* () {
-        const echo = yield* target((socket) => socket.write(answer("200 OK\r\nContent-Length: 500")))
+        const echo = yield* target((socket) => socket.write(answer("200 OK\r\nContent-Length: 500", "hello")))
         expect(yield* send({ method: "HEAD", url: echo.url })).toMatchObject({ status: 200, bodyBytes: 0 })
         yield* Effect.promise(() => echo.closed)
         const empty = yield* target((socket) => socket.write(answer("204 No Content")))
@@ -177,9 +200,11 @@ describe("an answer", () => {
     live(
       Effect.gen(function* () {
         const other = yield* target((socket) => socket.end(OK))
-        const echo = yield* target((socket) => socket.end(answer(`307 Away\r\nLocation: ${other.url}`)))
-        const { status, headers } = yield* send({ ...get(echo.url), headers: { "X-Key": "secret" } })
-        expect([status, headers]).toEqual([307, [["location", other.url]]])
+        for (const redirect of [301, 302, 303, 307, 308]) {
+          const echo = yield* target((socket) => socket.end(answer(`${redirect} Away\r\nLocation: ${other.url}`)))
+          const { status, headers } = yield* send({ ...get(echo.url), headers: { "X-Key": "secret" } })
+          expect([status, headers]).toEqual([redirect, [["location", other.url]]])
+        }
         expect(other.requests).toEqual([])
       }).pipe(Effect.provide(client()))
     )

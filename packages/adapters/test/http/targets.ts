@@ -1,13 +1,16 @@
 import { readFileSync } from "node:fs"
 import { createServer, type Server, type Socket } from "node:net"
-import { createServer as createTlsServer } from "node:tls"
+import { createServer as createTlsServer, type TlsOptions } from "node:tls"
 import { fileURLToPath } from "node:url"
 import { EgressPolicy, parseEgressAllow } from "@event-service-agent/platform/egress-policy"
 import { Effect, Layer, Result } from "effect"
-import { layerWith, type Resolve } from "../../src/http/fetch-http-client.ts"
+import { layer } from "../../src/http/fetch-http-client.ts"
+import { HostResolver, LookupFailed } from "../../src/http/host-resolver.ts"
 
 /** Self-signed, for `target.test` and 127.0.0.1, from 2020 to 2120. Its key is secret to nobody. */
 export const CERTIFICATE_FILE = fileURLToPath(new URL("certificate.pem", import.meta.url))
+/** The same, but only to 2021. */
+export const EXPIRED_CERTIFICATE_FILE = fileURLToPath(new URL("expired-certificate.pem", import.meta.url))
 const PRIVATE_KEY_FILE = fileURLToPath(new URL("private-key.pem", import.meta.url))
 
 /** What a target does with a connection once the head of a request has arrived on it. */
@@ -27,23 +30,41 @@ export interface Target {
 
 export const target = (behaviour: Behaviour) => listen("http", createServer(), "connection", behaviour)
 
+/** Behaves so from the first byte on: for those who answer a TLS handshake with something else. */
+export const rawTarget = (behaviour: Behaviour) => listen("https", createServer(), "connection", behaviour, "")
+
 /** Speaks HTTP/1.1, but would also agree to HTTP/2. */
-export const tlsTarget = (behaviour: Behaviour) => {
-  const [cert, key] = [readFileSync(CERTIFICATE_FILE), readFileSync(PRIVATE_KEY_FILE)]
-  const server = createTlsServer({ cert, key, ALPNProtocols: ["h2", "http/1.1"] })
+export const tlsTarget = (behaviour: Behaviour, { certificateFile = CERTIFICATE_FILE, ...options }: TlsTarget = {}) => {
+  const [cert, key] = [readFileSync(certificateFile), readFileSync(PRIVATE_KEY_FILE)]
+  const server = createTlsServer({ cert, key, ALPNProtocols: ["h2", "http/1.1"], ...options })
   return listen("https", server, "secureConnection", behaviour)
+}
+
+interface TlsTarget extends TlsOptions {
+  readonly certificateFile?: string
 }
 
 export const policy = (allow: string) => EgressPolicy.layer(Result.getOrThrow(parseEgressAllow(allow)))
 
+/** All addresses of a host name; a rejection says that there is none. */
+export type Resolve = (host: string) => Promise<ReadonlyArray<string>>
+
 /** A client that finds every name on loopback and, unless `allow` says otherwise, may call it. */
 export const client = (resolve: Resolve = async () => ["127.0.0.1"], allow = "127.0.0.1, target.test") =>
-  layerWith(resolve).pipe(Layer.provide(policy(allow)))
+  layer.pipe(
+    Layer.provide(
+      Layer.succeed(HostResolver, {
+        addressesOf: (host) =>
+          Effect.tryPromise({ try: () => resolve(host), catch: () => new LookupFailed({ code: "ENOTFOUND" }) })
+      })
+    ),
+    Layer.provide(policy(allow))
+  )
 
 export const answer = (head: string, body = "") => `HTTP/1.1 ${head}\r\n\r\n${body}`
 export const OK = answer("200 OK\r\nContent-Length: 2", "ok")
 
-const listen = (scheme: string, server: Server, event: string, behaviour: Behaviour) =>
+const listen = (scheme: string, server: Server, event: string, behaviour: Behaviour, awaited = "\r\n\r\n") =>
   Effect.acquireRelease(
     Effect.callback<{ readonly target: Target; readonly sockets: Set<Socket> }>((resume) => {
       const sockets = new Set<Socket>()
@@ -59,7 +80,7 @@ const listen = (scheme: string, server: Server, event: string, behaviour: Behavi
         socket.on("data", (data) => {
           index ??= requests.push("") - 1
           requests[index] += data.toString("latin1")
-          if (isAnswered || !requests[index]?.includes("\r\n\r\n")) return
+          if (isAnswered || !requests[index]?.includes(awaited)) return
           isAnswered = true
           arrived.resolve()
           behaviour(socket)

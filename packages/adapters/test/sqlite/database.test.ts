@@ -1,16 +1,21 @@
 import { symlinkSync } from "node:fs"
 import { EventBusPort } from "@event-service-agent/platform/event-bus"
 import { Outbox } from "@event-service-agent/platform/outbox"
-import { numbered } from "@event-service-agent/platform/test-messages"
+import { numbered, sealedCommand } from "@event-service-agent/platform/test-messages"
 import { live } from "@event-service-agent/platform/testing"
 import { Transaction } from "@event-service-agent/platform/transaction"
-import { Effect, Layer } from "effect"
+import { Effect, Layer, Option } from "effect"
 import { describe, expect, it } from "vitest"
 import { layer as databaseLayer, ReadConnection, WriteConnection } from "../../src/sqlite/database.ts"
 import { readPragma } from "../../src/sqlite/migrations.ts"
 import { layer as outboxLayer } from "../../src/sqlite/outbox.ts"
 import { layer as transactionLayer } from "../../src/sqlite/transaction.ts"
 import { temporaryDatabase, temporaryPath } from "./temporary-database.ts"
+
+const layerBus = EventBusPort.layerEmbedded.pipe(
+  Layer.provideMerge(Layer.merge(transactionLayer, outboxLayer)),
+  Layer.provideMerge(temporaryDatabase)
+)
 
 describe("the database", () => {
   it(
@@ -31,13 +36,42 @@ describe("the database", () => {
     live(
       Effect.gen(function* () {
         const path = yield* temporaryPath
-        yield* Layer.build(databaseLayer(path))
         symlinkSync(path, `${path}.link`)
-        for (const name of [path, `${path}.link`]) {
-          const refused = yield* Effect.flip(Layer.build(databaseLayer(name)))
-          expect(refused.message).toContain("another process is using it")
-        }
+        const expectOthersRefused = Effect.gen(function* () {
+          yield* Layer.build(databaseLayer(path))
+          for (const name of [path, `${path}.link`]) {
+            const refused = yield* Effect.flip(Layer.build(databaseLayer(name)))
+            expect(refused.message).toContain("another process is using it")
+          }
+        })
+        // The first start commits to its lock, a later one does not.
+        for (const _ of ["first", "later"]) yield* Effect.scoped(expectOthersRefused)
       })
+    )
+  )
+
+  it(
+    "says that there is no room until a write succeeds, and meanwhile reads whatever else is written beside it",
+    live(
+      Effect.gen(function* () {
+        const { database } = yield* WriteConnection
+        const bus = yield* EventBusPort
+        const outbox = yield* Outbox
+        const transaction = yield* Transaction
+        const publish = transaction.run(bus.publish([sealedCommand(1, new Uint8Array(100_000))]))
+        const read = transaction.run(outbox.deliveriesAfter("execution", 0, 10))
+        database.run(`PRAGMA max_page_count = ${readPragma(database, "page_count")}`)
+        const [refused, found] = yield* Effect.all([Effect.flip(publish), read], { concurrency: "unbounded" })
+        expect(refused).toMatchObject({ _tag: "StorageError", isFull: true })
+        expect(found.deliveries).toEqual([])
+        expect(yield* transaction.refusal).toEqual(Option.some(refused))
+
+        database.run("PRAGMA max_page_count = 1000000")
+        yield* read
+        expect(Option.isSome(yield* transaction.refusal)).toBe(true)
+        yield* publish
+        expect(yield* transaction.refusal).toEqual(Option.none())
+      }).pipe(Effect.provide(layerBus))
     )
   )
 
@@ -57,14 +91,7 @@ describe("the database", () => {
         expect(yield* outbox.deadLetters(10)).toMatchObject([
           { seq: 1, error: expect.stringContaining("cannot be read") }
         ])
-      }).pipe(
-        Effect.provide(
-          EventBusPort.layerEmbedded.pipe(
-            Layer.provideMerge(Layer.merge(transactionLayer, outboxLayer)),
-            Layer.provideMerge(temporaryDatabase)
-          )
-        )
-      )
+      }).pipe(Effect.provide(layerBus))
     )
   )
 })

@@ -1,9 +1,10 @@
 import type { Answer, SendFailed } from "@event-service-agent/platform/http-client-port"
 import { keyOf } from "@event-service-agent/platform/outbox"
-import { redactHeaders } from "@event-service-agent/schemas/http-request"
+import type { RequestSpec } from "@event-service-agent/schemas/http-request"
 import type { CorrelationId, MessageId, ServiceCallKey } from "@event-service-agent/schemas/ids"
 import type { Message, MessageDraft } from "@event-service-agent/schemas/messages/catalogue"
 import { BODY_SNIPPET_BYTES_MAX, ErrorMeta, ResponseMeta } from "@event-service-agent/schemas/outcome"
+import { redactAnswer } from "@event-service-agent/schemas/redact-answer"
 import { fromMillis, Timestamp, toMillis } from "@event-service-agent/schemas/time"
 import { type DateTime, Schema } from "effect"
 
@@ -84,13 +85,17 @@ export const sendTimeoutMs = (attempt: OpenAttempt, elapsedMs: number): number =
 
 const timeoutMsOf = (attempt: OpenAttempt): number => leaseMs(attempt) - ATTEMPT_GRACE_MS
 
-/** Success is 200 to 299; every other status is a failure that certainly reached the target. */
-export const answered = (answer: Answer, finishedAt: DateTime.Utc): AttemptOutcome => {
+/**
+ * Success is 200 to 299; every other status is a failure that certainly reached the target.
+ *
+ * @param request what was sent: none of its secrets that the target repeats is kept
+ */
+export const answered = (answer: Answer, request: RequestSpec, finishedAt: DateTime.Utc): AttemptOutcome => {
   const sentAt = fromMillis(answer.sentAt)
+  const isCut = answer.bodyBytes > Math.min(answer.bodyStart.byteLength, BODY_SNIPPET_BYTES_MAX)
   const meta = {
     status: answer.status,
-    headers: redactHeaders(answer.headers),
-    bodySnippet: snippetOf(answer),
+    ...redactAnswer(request, { headers: answer.headers, body: snippetOf(answer, isCut), isCut }),
     bodyBytes: answer.bodyBytes,
     latencyMs: Math.round(answer.latencyMs)
   }
@@ -183,8 +188,6 @@ const hintFor = (status: number): string => {
   return status >= 500 ? ": it failed on the request" : ""
 }
 
-const snippetOf = ({ bodyStart, bodyBytes }: Answer): string => {
-  const bytes = bodyStart.subarray(0, BODY_SNIPPET_BYTES_MAX)
-  // A decoder that expects more holds back the character that the cut splits.
-  return new TextDecoder().decode(bytes, { stream: bodyBytes > bytes.byteLength })
-}
+/** A decoder that expects more holds back the character that the cut splits. */
+const snippetOf = ({ bodyStart }: Answer, isCut: boolean): string =>
+  new TextDecoder().decode(bodyStart.subarray(0, BODY_SNIPPET_BYTES_MAX), { stream: isCut })

@@ -76,7 +76,7 @@ const send = Effect.fnUntraced(
     }
     yield* Effect.logDebug("send attempt")
     const answer = yield* client.send(request, { timeoutMs })
-    return Option.some(answered(answer, yield* DateTime.now))
+    return Option.some(answered(answer, request, yield* DateTime.now))
   },
   Effect.catchTags({
     RequestUnreadable: ({ reason }) => Effect.map(DateTime.now, (now) => Option.some(requestUnreadable(reason, now))),
