@@ -1,0 +1,66 @@
+import { randomInt } from "node:crypto"
+import { mkdtempSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { parseArgs } from "node:util"
+import { removeLeftovers } from "../process.ts"
+import { type ChaosOptions, commandOf, runChaos, SEED_MAX } from "./run-chaos.ts"
+
+const KILLS = { SIGKILL: 500, SIGTERM: 100 }
+const SUBMISSIONS_PER_KILL = 40
+const VIOLATIONS_SHOWN = 50
+const EXIT_USAGE = 2
+const EXIT_CUT_OFF = 130
+const USAGE = `bun run chaos [--kills N] [--submissions N] [--seed N] [--signal SIGKILL|SIGTERM] [--mutant send-first]
+
+Starts the service, loads it, kills it again and again, and checks that it kept its promises.
+  --kills        ${KILLS.SIGKILL} when absent, ${KILLS.SIGTERM} with SIGTERM
+  --submissions  ${SUBMISSIONS_PER_KILL} for each kill when absent
+  --seed         decides what is submitted and when the service dies; random when absent
+  --signal       SIGKILL when absent; after SIGTERM no outcome may be unknown either
+  --mutant       send-first: a service that is broken on purpose, to see the checks fail`
+
+const main = async (): Promise<number> => {
+  const { values } = parseArgs({
+    options: {
+      kills: { type: "string" },
+      submissions: { type: "string" },
+      seed: { type: "string" },
+      signal: { type: "string", default: "SIGKILL" },
+      mutant: { type: "string" },
+      help: { type: "boolean", short: "h", default: false }
+    }
+  })
+  const { signal, mutant } = values
+  const isKnown = mutant === undefined || mutant === "send-first"
+  if (values.help || !isKnown || (signal !== "SIGKILL" && signal !== "SIGTERM")) {
+    console.error(USAGE)
+    return values.help ? 0 : EXIT_USAGE
+  }
+  const kills = whole(values.kills) ?? KILLS[signal]
+  const submissions = whole(values.submissions) ?? kills * SUBMISSIONS_PER_KILL
+  const seed = whole(values.seed) ?? randomInt(SEED_MAX)
+  const folder = mkdtempSync(join(tmpdir(), "event-service-chaos-"))
+  const run: Omit<ChaosOptions, "onProgress"> = { seed, kills, submissions, signal, mutant, folder }
+  console.error(commandOf(run))
+  const { violations, ...figures } = await runChaos({ ...run, onProgress: (line) => console.error(line) })
+  console.log(JSON.stringify(figures))
+  if (violations.length === 0) {
+    rmSync(folder, { recursive: true, force: true })
+    console.log(`every promise kept over ${kills} kills and ${submissions} submissions`)
+    return 0
+  }
+  for (const violation of violations.slice(0, VIOLATIONS_SHOWN)) console.error(`  ${violation}`)
+  console.error(`${violations.length} violations. The database is in ${folder}. Once more: ${commandOf(run)}`)
+  return 1
+}
+
+const whole = (text: string | undefined): number | undefined => {
+  if (text === undefined) return undefined
+  if (!/^[1-9]\d{0,9}$/.test(text)) throw new RangeError(`expected a whole number above 0, got ${text}`)
+  return Number(text)
+}
+
+process.on("SIGINT", () => process.exit(EXIT_CUT_OFF)).on("SIGTERM", () => process.exit(EXIT_CUT_OFF))
+process.on("exit", removeLeftovers)
+process.exit(await main())
