@@ -120,7 +120,10 @@ export const makeInbox = Effect.fnUntraced(function* (consumer: Consumer, handle
   const work = Effect.fnUntraced(function* (lane: Lane) {
     for (let next = lane.queue[0]; next !== undefined; next = lane.queue[0]) {
       // Bounded, so that a clock that was set back does not prolong it.
-      const pauseMs = Math.min(next.availableAt - (yield* Clock.currentTimeMillis), BACKOFF_MAX_MS)
+      const pauseMs = Math.min(
+        next.availableAt - (yield* Clock.currentTimeMillis),
+        Math.max(STORAGE_RETRY_MS, backoffMs(next.attempts))
+      )
       if (pauseMs > 0) {
         countBusy(-1)
         yield* Effect.sleep(pauseMs)
@@ -168,7 +171,7 @@ export const makeInbox = Effect.fnUntraced(function* (consumer: Consumer, handle
       yield* bury(delivery, { consumer, seq: delivery.seq, attempts, error, diedAt: now })
       return Option.none()
     }
-    const availableAt = now + Math.min(BACKOFF_FIRST_MS * 2 ** (attempts - 1), BACKOFF_MAX_MS)
+    const availableAt = now + backoffMs(attempts)
     const next = { ...delivery, attempts, availableAt }
     yield* retryStorage(transaction.run(outbox.postpone(consumer, next)))
     yield* Effect.logWarning(`${consumer} failed on ${delivery.message.type}, try ${attempts} of ${TRIES_MAX}`, error)
@@ -205,6 +208,8 @@ export const makeInbox = Effect.fnUntraced(function* (consumer: Consumer, handle
 /** A debug line for a message that is written or handled. */
 export const logMessage = (step: "publish" | "consume", message: Message): Effect.Effect<void> =>
   Effect.annotateLogs(Effect.logDebug(`${step} ${message.type}`), annotationsOf(message))
+
+const backoffMs = (attempts: number): number => Math.min(BACKOFF_FIRST_MS * 2 ** (attempts - 1), BACKOFF_MAX_MS)
 
 const annotationsOf = (message: Message) => ({
   tenantId: message.tenantId,
