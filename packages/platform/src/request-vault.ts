@@ -14,7 +14,10 @@ export class RequestUnreadable extends Schema.TaggedError<RequestUnreadable>()("
   reason: Schema.String
 }) {}
 
-/** Keeps requests secret: sealed at the edge before they touch disk or broker, opened only by execution. */
+/**
+ * Keeps requests secret: sealed at the edge before they touch disk or broker, opened only by execution. Nonces are
+ * random, so that one key is good for about 2^32 requests: then two of them are alike with a chance of one in 2^33.
+ */
 export class RequestVault extends Context.Service<
   RequestVault,
   {

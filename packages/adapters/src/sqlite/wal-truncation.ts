@@ -20,7 +20,7 @@ export const layer = Layer.effectDiscard(
       if (writes === writesBefore) return Effect.void
       // Whoever else reads the file must not hold up the writer: then it is tried again later.
       const busyTimeout = readPragma(database, "busy_timeout")
-      void 0
+      database.run("PRAGMA busy_timeout = 0")
       const isBusy = tryFinally(
         () => readPragma(database, "wal_checkpoint(TRUNCATE)") !== 0,
         () => database.run(`PRAGMA busy_timeout = ${busyTimeout}`)

@@ -1,0 +1,58 @@
+import { Cause, Effect, Logger } from "effect"
+import { TestConsole } from "effect/testing"
+import { describe, expect, it } from "vitest"
+import { jsonLogger, lineLogger, logfmtLogger } from "../../src/log-line.ts"
+
+const TOKEN = `ghp_${"a1B2".repeat(9)}`
+const LOGGERS = { json: jsonLogger, logfmt: logfmtLogger, pretty: lineLogger }
+
+const linesOf = (logger: Logger.Logger<unknown, void>, log: Effect.Effect<void>): Promise<string> =>
+  Effect.runPromise(
+    log.pipe(
+      Effect.andThen(TestConsole.logLines),
+      Effect.map((lines) => lines.join("\n")),
+      Effect.provide(Logger.layer([logger])),
+      Effect.provide(TestConsole.layer)
+    )
+  )
+
+describe("a log line about a failure", () => {
+  for (const [format, logger] of Object.entries(LOGGERS)) {
+    it(`says what failed and shows nothing that looks secret, as ${format}`, async () => {
+      const failures = [
+        Effect.logError("it failed", Cause.die(new Error(`GET https://example.com/?access_token=s3cret failed`))),
+        Effect.logError("it failed", Cause.fail({ password: "s3cret", at: 1 })),
+        Effect.logError("it failed", new Error(`refused: Authorization: Bearer ${TOKEN}`)),
+        Effect.logWarning("it failed", `password=s3cret ${TOKEN}`),
+        Effect.logWarning("it failed", { deep: { down: [`token ${TOKEN}`] } })
+      ]
+      for (const failure of failures) {
+        const lines = await linesOf(logger, failure)
+        expect(lines).toContain("it failed")
+        expect(lines).toContain("[redacted]")
+        expect(lines).not.toContain("s3cret")
+        expect(lines).not.toContain(TOKEN)
+        if (format === "json") expect(JSON.parse(lines)).toMatchObject({ annotations: {} })
+      }
+    })
+  }
+
+  it("keeps an error's name and message, and survives a message that contains itself", async () => {
+    const lines = await linesOf(jsonLogger, Effect.logError("it failed", new TypeError("no such thing")))
+    expect(JSON.parse(lines).message).toEqual(["it failed", { name: "TypeError", message: "no such thing" }])
+    const circle: { self?: unknown; name: string } = { name: "round" }
+    circle.self = circle
+    expect(await linesOf(jsonLogger, Effect.logError("it failed", circle))).toContain("round")
+  })
+})
+
+describe("a log line about what goes as it should", () => {
+  for (const [format, logger] of Object.entries(LOGGERS)) {
+    it(`has its annotations, as ${format}`, async () => {
+      const id = "019a53b1-7c00-7d4e-8a51-0f6c1d2e3b4a"
+      const line = Effect.annotateLogs(Effect.logInfo("service call Running"), { tenantId: "acme", serviceCallId: id })
+      const lines = await linesOf(logger, line)
+      for (const text of ["service call Running", "acme", id]) expect(lines).toContain(text)
+    })
+  }
+})
