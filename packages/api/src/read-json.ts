@@ -83,16 +83,16 @@ export const fragment = (pointer: string): string =>
 const readBytes = Effect.fnUntraced(function* (request: HttpServerRequest.HttpServerRequest) {
   const { source, headers } = request
   if (!(source instanceof Request)) return yield* Effect.die("the request did not come through a web server")
-  const announced = Number(headers["content-length"] ?? 0)
-  const isCounted = headers["transfer-encoding"] === undefined && announced >= 0
-  if (isCounted && announced === 0) return new Uint8Array()
+  const announced = headers["transfer-encoding"] === undefined ? Number(headers["content-length"] ?? 0) : undefined
+  if (announced === 0) return new Uint8Array()
   const visit = yield* Visit
+  if (announced !== undefined && announced <= CONTENT_BYTES_MAX) {
+    return new Uint8Array(yield* visit.receive(announced, () => source.arrayBuffer()))
+  }
   const bytes =
-    announced > CONTENT_BYTES_MAX
-      ? undefined
-      : isCounted
-        ? new Uint8Array(yield* visit.receive(announced, () => source.arrayBuffer()))
-        : yield* visit.receive(0, (keepRoom) => readUpTo(CONTENT_BYTES_MAX, source.body, keepRoom))
+    announced === undefined
+      ? yield* visit.receive(0, (keepRoom) => readUpTo(CONTENT_BYTES_MAX, source.body, keepRoom))
+      : undefined
   return bytes ?? (yield* new ContentTooLarge({ detail: `At most ${CONTENT_BYTES_MAX} bytes are taken` }))
 })
 
