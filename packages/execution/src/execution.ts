@@ -5,7 +5,7 @@ import { logRetry, Transaction } from "@event-service-agent/platform/transaction
 import { Effect, FiberSet, Layer, Schedule } from "effect"
 import type { AttemptStore } from "./ports/attempt-store.ts"
 import { endOverdueAttempts } from "./workflows/end-overdue-attempts.ts"
-import { type Performing, performAttempt } from "./workflows/perform-attempt.ts"
+import { keepForPerforming, type Performing, performAttempt } from "./workflows/perform-attempt.ts"
 import { type Perform, startExecution } from "./workflows/start-execution.ts"
 
 export const SWEEP_INTERVAL_MS = 1_000
@@ -21,8 +21,9 @@ export interface Options {
 
 /**
  * Performs service calls: for each `StartExecution` one attempt with its `ExecutionStarted` and at most one request, and
- * one outcome. Where the call allows for it, a lost attempt is followed by a second one. When its scope ends it takes no new work and waits for the sends that run. Those that take longer are cut off, and the
- * next start ends them as `OutcomeUnknown`.
+ * one outcome. Where the call allows for it, a lost attempt is followed by a second one. When its scope ends it takes
+ * no new work and waits for the sends that run. Those that take longer are cut off, and the next start ends them as
+ * `OutcomeUnknown`.
  */
 export const layer = ({ processId = crypto.randomUUID(), drainGraceMs = DRAIN_GRACE_MS }: Options = {}) =>
   Layer.effectDiscard(
@@ -42,13 +43,15 @@ export const layer = ({ processId = crypto.randomUUID(), drainGraceMs = DRAIN_GR
           Effect.timeoutOrElse({ duration: drainGraceMs, orElse: () => logCutOff(sends) })
         )
       )
-      const perform: Perform = (claimed) =>
-        performAttempt(claimed, performing).pipe(
+      const perform: Perform = (claimed) => {
+        keepForPerforming(performing, claimed)
+        return performAttempt(claimed, performing).pipe(
           Effect.catchDefect((defect) => Effect.logError("an attempt failed, the sweep will end it", defect)),
           Effect.provideContext(context),
           // The writer runs this after a commit: its neighbours must not wait for the start of a send.
           (send) => Effect.asVoid(FiberSet.run(sends, send, { startImmediately: false }))
         )
+      }
       yield* endOverdueAttempts(processId, performing, perform).pipe(
         Effect.catchCause((cause) => logRetry("the sweep for lost attempts failed, it will run again", cause)),
         Effect.repeat(Schedule.spaced(SWEEP_INTERVAL_MS)),

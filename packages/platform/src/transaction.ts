@@ -122,7 +122,7 @@ export interface Journal {
 export const makeTransaction = Effect.fnUntraced(function* (journal: Journal) {
   const waiting: Array<Unit> = []
   const hasWork = Latch.makeUnsafe()
-  let refused: { readonly error: StorageError; readonly at: number } | undefined
+  let refused: { readonly error: StorageError; readonly atNanos: bigint } | undefined
   /** Once met, nothing more is written: what would be accepted now is lost when a backup is restored. */
   let damage: StorageError | undefined
 
@@ -135,7 +135,8 @@ export const makeTransaction = Effect.fnUntraced(function* (journal: Journal) {
     const writesBefore = journal.writes()
     const failures = damage === undefined ? commitAll(journal, batch) : new Map(batch.map((unit) => [unit, damage]))
     const [failure] = failures.values()
-    if (failure !== undefined) refused = { error: failure, at: yield* Clock.currentTimeMillis }
+    if (failure?.isDamaged === true) damage = failure
+    if (failure !== undefined) refused = { error: failure, atNanos: yield* Clock.monotonicTimeNanos }
     // A commit without writes succeeds on a full disk, too.
     else if (journal.writes() !== writesBefore) refused = undefined
     for (const unit of batch) {
@@ -171,8 +172,8 @@ export const makeTransaction = Effect.fnUntraced(function* (journal: Journal) {
           })
         })
       ),
-    refusal: Effect.map(Clock.currentTimeMillis, (now) => {
-      const isRecent = refused !== undefined && now - refused.at < REFUSAL_MS
+    refusal: Effect.map(Clock.monotonicTimeNanos, (nowNanos) => {
+      const isRecent = refused !== undefined && nowNanos - refused.atNanos < BigInt(REFUSAL_MS) * 1_000_000n
       return Option.fromNullishOr(damage ?? (isRecent ? refused?.error : undefined))
     })
   })
@@ -223,14 +224,13 @@ class Unit {
 /** Makes durable what it can. Returns why the rest was not kept. */
 const commitAll = (journal: Journal, batch: ReadonlyArray<Unit>): ReadonlyMap<Unit, StorageError> => {
   const failures = new Map<Unit, StorageError>()
-  for (let rest = batch; rest.length > 0; ) {
-    const failure = commitBatch(journal, rest)
-    if (failure === undefined) break
-    // What only reads must not fail with its neighbours for as long as a full disk lets nobody write.
-    const readers = failure.isDamaged ? [] : rest.filter((unit) => unit.hasOnlyRead)
-    const again = new Set(readers.length < rest.length ? readers : [])
-    for (const unit of rest) if (!again.has(unit)) failures.set(unit, failure)
-    rest = [...again]
+  const failure = batch.length === 0 ? undefined : commitBatch(journal, batch)
+  if (failure === undefined) return failures
+  // What only reads must not fail with its neighbours for as long as a full disk lets nobody write.
+  const mayCommit = batch.some((unit) => !unit.hasOnlyRead) && !failure.isDamaged
+  for (const unit of batch) {
+    const itsFailure = mayCommit && unit.hasOnlyRead ? commitBatch(journal, [unit]) : failure
+    if (itsFailure !== undefined) failures.set(unit, itsFailure)
   }
   return failures
 }

@@ -9,7 +9,9 @@ import type { Span } from "./secret-spans.ts"
 export type FindEcho = (text: string, isCut: boolean) => ReadonlyArray<Span>
 
 /** Escapes inside of escapes that are seen through, the secret's own included. */
-const DEPTH_MAX = 5
+const DEPTH_MAX = 3
+/** A usual secret makes 4 to 13. With more to look for, no answer is shown: the search would take too long. */
+const NEEDLES_MAX = 512
 /** Characters of a secret that are looked for at once; what follows is compared. Bounds the time of the search. */
 const PROBE_CHARACTERS = 64
 /** Of what is longer in a secret, and all after it, nothing is shown. */
@@ -19,10 +21,12 @@ const CUT_CHARACTERS_MIN = 4
 /**
  * A finder for these secrets as they are, escaped for JSON, URLs, forms or HTML, in base64 of both alphabets, alone or
  * within more, and each of these inside of the others. Hexadecimal secrets are found in either letter case.
+ * `undefined` when there is too much to look for.
  */
-export const echoFinder = (secrets: ReadonlyArray<string>): FindEcho => {
+export const echoFinder = (secrets: ReadonlyArray<string>): FindEcho | undefined => {
   if (secrets.length === 0) return () => []
   const needles = needlesOf(secrets)
+  if (needles.length > NEEDLES_MAX) return undefined
   const shortest = needles.reduce((length, { text }) => Math.min(length, text.length), SECRET_CHARACTERS_MAX)
   const hexNeedles = needles
     .filter(({ text }) => HEX.test(text))

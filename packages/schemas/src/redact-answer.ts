@@ -28,10 +28,10 @@ export const redactAnswer = (
   { headers, body, isCut }: RawAnswer
 ): { readonly headers: Readonly<Record<string, string>>; readonly bodySnippet: string } => {
   const secrets = secretsOf(request)
-  if (secrets === undefined) {
+  const findEcho = secrets === undefined ? undefined : echoFinder(secrets)
+  if (secrets === undefined || findEcho === undefined) {
     return { headers: Object.fromEntries(headers.map(([name]) => [name.toLowerCase(), MASK])), bodySnippet: MASK }
   }
-  const findEcho = echoFinder(secrets)
   const lowerSecrets = secrets.map((secret) => secret.toLowerCase())
   const isSecretName = (name: string) => lowerSecrets.some((secret) => name.includes(secret))
   const shown = headers.map(([name, value]) => {

@@ -109,10 +109,17 @@ const inRun = (text: string, start: number, end: number, isCut: boolean): Found 
   // The n of an escaped line break is no part of the word.
   const isEscape = start > 0 && text.charCodeAt(start - 1) === BACKSLASH && /[bfnrt]/.test(text[start] ?? "")
   let isStart = true
+  /** Where one JSON Web Token failed, so do all others before the next dot: each look reads up to there. */
+  let noTokenBefore = 0
   for (let at = isEscape ? start + 1 : start; at < end; at++) {
-    if (isStart) {
+    const isToken = isStart && text.startsWith("eyJ", at)
+    if (isStart && !(isToken && at < noTokenBefore)) {
       const last = credentialEnd(text, at, isCut && end === text.length)
       if (last !== -1) return found(at, last)
+      if (isToken) {
+        const dot = text.slice(at, end).indexOf(".")
+        noTokenBefore = dot === -1 ? end : at + dot
+      }
     }
     const code = text.charCodeAt(at)
     isStart = code === DOT || code === DASH || code === UNDERSCORE

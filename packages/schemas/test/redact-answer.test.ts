@@ -8,6 +8,8 @@ import { SECRET_CHARACTERS_MIN, SECRETS_MAX, secretsOf } from "../src/request-se
 import { ENCODINGS, type Encoding, inBase64, PLACES, type Place } from "./echoes.ts"
 
 const RUNS = 400
+/** The longest body that a submission may have. */
+const REQUEST_CHARACTERS = 786_432
 const GET: RequestSpec = { method: "GET", url: "https://example.com/" }
 /** Shown characters of a secret that is cut off. */
 const CUT_CHARACTERS_MAX = 3
@@ -180,6 +182,35 @@ describe("an answer", () => {
       headers: { server: MASK },
       bodySnippet: MASK
     })
+  })
+
+  it("takes time in proportion to the request, however it is made", () => {
+    const pieces = [
+      "eyJ-",
+      "eyJaaaaaaaa-",
+      "eyJ-.a.",
+      "eyJ ",
+      "xoxb-",
+      "SG.",
+      '"a":',
+      "a=b&",
+      "Bearer ",
+      '[{"password":',
+      "-----BEGIN PRIVATE KEY"
+    ]
+    const startedAt = performance.now()
+    for (const piece of pieces) {
+      answer({ ...GET, method: "POST", body: piece.repeat(REQUEST_CHARACTERS / piece.length) }, "x")
+    }
+    // Some hundredths of a second for each; with a step for each pair of words it would be a minute.
+    expect(performance.now() - startedAt).toBeLessThan(10_000)
+  }, 600_000)
+
+  it("is not shown when so many forms of the secrets had to be looked for that it would take long", () => {
+    const headers = Object.fromEntries(
+      Array.from({ length: SECRETS_MAX }, (_, index) => [`x-${index}`, `%2522\\u0022&quot;%5C%22"${index}&amp;+`])
+    )
+    expect(answer({ ...GET, headers }, "hello")).toBe(MASK)
   })
 
   it("takes bounded time, however the request and it are made", () => {

@@ -26,7 +26,7 @@ export const loadSecretKey = Effect.fn("Server.loadSecretKey")((path: string, db
       if (existsSync(path)) return Redacted.make(new Uint8Array(read(path)))
       if (wasCreated(dbPath)) {
         throw new Error(
-          `it is missing, and the requests in ${dbPath} are sealed with it. Restore it. To give those requests up, make a new one: openssl rand -hex 32 > ${path} && chmod 600 ${path}`
+          `it is missing, and the requests in ${dbPath} are sealed with it. Restore it, or start with another DB_PATH. Only when no call waits, a new one serves as well: openssl rand -hex 32 > ${path} && chmod 600 ${path}`
         )
       }
       return Redacted.make(new Uint8Array(create(path)))

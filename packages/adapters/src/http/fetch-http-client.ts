@@ -10,7 +10,7 @@ import {
 import type { RequestSpec } from "@event-service-agent/schemas/http-request"
 import { BODY_SNIPPET_BYTES_MAX, type FailureKind, type Sent } from "@event-service-agent/schemas/outcome"
 import { requestProblems } from "@event-service-agent/schemas/request-rules"
-import { Clock, Effect, Exit, Layer, Result } from "effect"
+import { Clock, Effect, Exit, Layer, Result, Schedule } from "effect"
 import { NetAddress } from "effect/net"
 import { HostResolver } from "./host-resolver.ts"
 
@@ -34,6 +34,8 @@ export const layer = Layer.effect(
   Effect.gen(function* () {
     const policy = yield* EgressPolicy
     const resolver = yield* HostResolver
+    // Starts Bun's client, with nobody there to reach: out of file descriptors, its first use would end the process.
+    fetch.preconnect("http://127.0.0.1:1")
 
     const perform = Effect.fnUntraced(function* (request: RequestSpec, progress: Progress) {
       const [problem] = requestProblems(request)
@@ -50,9 +52,12 @@ export const layer = Layer.effect(
         return yield* progress.failed("BlockedDestination", BLOCKED)
       }
       // A refused connection carried nothing, so the next address still gets the one request.
-      const [first, ...others] = addresses
-        .slice(0, ADDRESSES_TRIED_MAX)
-        .map((address) => exchange(request, url, address, progress))
+      const [first, ...others] = addresses.slice(0, ADDRESSES_TRIED_MAX).map((address) =>
+        Effect.retry(exchange(request, url, address, progress), {
+          while: () => progress.lacksDescriptor,
+          schedule: Schedule.spaced(DESCRIPTOR_RETRY_MS)
+        })
+      )
       if (first === undefined) return yield* progress.failed("DnsFailed", "The host name has no address")
       return yield* others.reduce(
         (before, other) =>
@@ -77,6 +82,9 @@ export const layer = Layer.effect(
   })
 )
 
+/** Between two looks for a free file descriptor. Until the timeout: idle clients must not make due calls fail. */
+const DESCRIPTOR_RETRY_MS = 100
+
 const USER_AGENT = "event-service-agent"
 /** Below are interim answers, which fetch waits past, and numbers that HTTP does not have. */
 const STATUS_MIN = 200
@@ -87,6 +95,8 @@ class Progress {
   sent: Sent = "no"
   sentAt: number | null = null
   status: number | undefined
+  /** Nothing was sent, only because the process had no file descriptor left. */
+  lacksDescriptor = false
   readonly #startedNanos: bigint
   readonly #timeoutMs: number
 
@@ -127,6 +137,7 @@ const exchange = (request: RequestSpec, url: URL, address: string, progress: Pro
   Effect.clockWith((clock) => {
     // A process that was stopped during the look-up finds both this and the timeout due, in any order.
     if (progress.isTooLate(clock.monotonicTimeNanosUnsafe())) return progress.timedOut()
+    progress.lacksDescriptor = false
     const controller = new AbortController()
     const pinned = new URL(url)
     pinned.hostname = NetAddress.formatUrlHostString(address)
@@ -237,11 +248,13 @@ const NOT_CONNECTED = new Set([
   "EMFILE",
   "ENFILE"
 ])
+const NO_DESCRIPTOR = new Set(["EMFILE", "ENFILE"])
 
 const failureOf = (cause: unknown, progress: Progress): SendFailed => {
   const code = inBrackets(codeOf(cause))
   if (progress.sent !== "yes" && NOT_CONNECTED.has(codeOf(cause))) {
     progress.sent = "no"
+    progress.lacksDescriptor = NO_DESCRIPTOR.has(codeOf(cause))
     return progress.failed("ConnectionFailed", `The connection could not be made${code}`)
   }
   return progress.sent === "no"

@@ -38,12 +38,16 @@ export const isPerforming = (performing: Performing, attempt: OpenAttempt, nowNa
   return leaseEnd === RESULT_KNOWN || (leaseEnd !== undefined && nowNanos < leaseEnd)
 }
 
+/** From now on the sweep leaves the attempt to this process, for as long as its lease lasts. */
+export const keepForPerforming = (performing: Performing, { attempt, claimedAtNanos }: ClaimedAttempt): void => {
+  performing.set(nameOf(attempt), claimedAtNanos + BigInt(leaseMs(attempt)) * 1_000_000n)
+}
+
 /** Sends the request, once, and records what came of it, however long the storage refuses. */
 export const performAttempt = Effect.fn("Execution.performAttempt")(
   function* (claimed: ClaimedAttempt, performing: Performing) {
-    const { attempt, claimedAtNanos } = claimed
+    const { attempt } = claimed
     const name = nameOf(attempt)
-    performing.set(name, claimedAtNanos + BigInt(leaseMs(attempt)) * 1_000_000n)
     const perform = Effect.gen(function* () {
       const result = yield* send(claimed)
       if (Option.isNone(result)) return
