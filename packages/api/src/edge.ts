@@ -54,8 +54,9 @@ export const DOCS_PATH = "/docs"
 /** Answered whatever there is to do: who asks may restart what does not answer. */
 const LIVE_PATH = "/health/live"
 const RETRY_AFTER_SECONDS = 1
+const CLOSING = { connection: "close" }
 /** Between two log lines about refused requests. */
-const OVERLOAD_LOG_MS = 10_000
+const OVERLOAD_LOG_NANOS = 10_000_000_000n
 
 /** What every request passes first and every answer last: it guards the door, and makes a problem of every failure. */
 export const layerEdge = (options: EdgeOptions) =>
@@ -84,7 +85,8 @@ export const layerEdge = (options: EdgeOptions) =>
                           Effect.provideContext(
                             Context.make(RequestCorrelation, correlationId).pipe(Context.add(Visit, visit))
                           ),
-                          Effect.catchCause((cause) => explain(cause, request, methodsAt))
+                          Effect.catchCause((cause) => explain(cause, request, methodsAt)),
+                          Effect.map((response) => (visit.gaveWay() ? closing(response) : response))
                         ),
                   (visit) => Effect.sync(() => visit?.leave())
                 )
@@ -103,10 +105,10 @@ export const layerEdge = (options: EdgeOptions) =>
 
 /** Says in the log that there is too much to do, though not for each request that is one too many. */
 const makeRefuseOverload = () => {
-  let loggedAt = Number.NEGATIVE_INFINITY
+  let loggedAt: bigint | undefined
   return Effect.gen(function* () {
-    const now = yield* Clock.currentTimeMillis
-    if (now - loggedAt > OVERLOAD_LOG_MS) {
+    const now = yield* Clock.monotonicTimeNanos
+    if (loggedAt === undefined || now - loggedAt > OVERLOAD_LOG_NANOS) {
       loggedAt = now
       yield* Effect.logWarning("overloaded: requests are refused")
     }
@@ -193,9 +195,11 @@ const stamp = (response: HttpServerResponse.HttpServerResponse, correlationId: C
     "x-correlation-id": correlationId,
     ...(status === 503 ? { "retry-after": String(RETRY_AFTER_SECONDS) } : {}),
     // The rest of the body is not read.
-    ...(status === 408 || status === 413 ? { connection: "close" } : {})
+    ...(status === 413 ? CLOSING : {})
   })
 }
+
+const closing = HttpServerResponse.setHeaders(CLOSING)
 
 const decodeProblem = (bytes: Uint8Array): object => JSON.parse(new TextDecoder().decode(bytes))
 

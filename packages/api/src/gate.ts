@@ -1,5 +1,5 @@
 import { Context, Effect } from "effect"
-import { BodyTooSlow, MalformedJson, Overloaded } from "./problem.ts"
+import { MalformedJson, Overloaded } from "./problem.ts"
 
 /**
  * Requests that are worked on at the same time. Two commits' worth: one is written, the next one gathers. With 64 or
@@ -18,12 +18,14 @@ export class Visit extends Context.Service<
     /**
      * Reads the request's body, for which room for this many bytes is kept; `read` may ask for more as it comes. While
      * it does, the request is not worked on and does not count. When there is no room for all bodies, the one that has
-     * been coming in the longest gives way.
+     * been coming in the longest gives way, with `Overloaded`.
      */
     readonly receive: <A>(
       bytes: number,
       read: (keepRoom: (bytes: number) => void) => Promise<A>
-    ) => Effect.Effect<A, BodyTooSlow | MalformedJson | Overloaded>
+    ) => Effect.Effect<A, MalformedJson | Overloaded>
+    /** Whether the body gave way: nobody reads the rest of it, so the connection cannot go on. */
+    readonly gaveWay: () => boolean
     /** The request has its answer. */
     readonly leave: () => void
   }
@@ -45,6 +47,7 @@ export const makeGate = ({ requests = REQUESTS_MAX, bytes: bytesMax = BODIES_BYT
   const enter = (): Visit["Service"] => {
     let bytesOwn = 0
     let isWorking = true
+    let hasGivenWay = false
     working++
 
     const hold = (bytes: number) => {
@@ -68,15 +71,16 @@ export const makeGate = ({ requests = REQUESTS_MAX, bytes: bytesMax = BODIES_BYT
 
     return {
       receive: <A>(bytes: number, read: (keepRoom: (bytes: number) => void) => Promise<A>) =>
-        Effect.callback<A, BodyTooSlow | MalformedJson | Overloaded>((resume) => {
-          const end = (answer: () => Effect.Effect<A, BodyTooSlow | MalformedJson | Overloaded>) => {
+        Effect.callback<A, MalformedJson | Overloaded>((resume) => {
+          const end = (answer: () => Effect.Effect<A, MalformedJson | Overloaded>) => {
             if (incoming.delete(body)) resume(answer())
           }
           const body = {
             giveUp: () => {
               bytesHeld -= bytesOwn
               bytesOwn = 0
-              end(() => Effect.fail(new BodyTooSlow({ detail: "Others came in faster. Send it again, all at once" })))
+              hasGivenWay = true
+              end(() => Effect.fail(new Overloaded({ detail: TRY_AGAIN })))
             }
           }
           pause()
@@ -94,6 +98,7 @@ export const makeGate = ({ requests = REQUESTS_MAX, bytes: bytesMax = BODIES_BYT
             incoming.delete(body)
           })
         }),
+      gaveWay: () => hasGivenWay,
       leave: () => {
         pause()
         hold(0)

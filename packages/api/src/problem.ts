@@ -62,12 +62,6 @@ export class MethodNotAllowed extends HttpApiError.Problem<MethodNotAllowed>()(
   { correlationId }
 ) {}
 
-export class BodyTooSlow extends HttpApiError.Problem<BodyTooSlow>()(
-  "BodyTooSlow",
-  { type: urn("body-too-slow"), status: 408, title: "The body took too long to come in" },
-  { correlationId }
-) {}
-
 export class IdempotencyKeyReused extends HttpApiError.Problem<IdempotencyKeyReused>()(
   "IdempotencyKeyReused",
   { type: urn("idempotency-key-reused"), status: 409, title: "The idempotency key was used with other content" },
@@ -141,4 +135,4 @@ export const anywhere = [
 /** What any route that changes something may answer besides. */
 export const whenWriting = [ForeignOrigin] as const
 /** What any route that reads a body may answer besides. */
-export const withBody = [MalformedJson, BodyTooSlow, ContentTooLarge, NotJson] as const
+export const withBody = [MalformedJson, ContentTooLarge, NotJson] as const

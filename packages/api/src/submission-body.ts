@@ -28,7 +28,7 @@ export const SubmittedRequest = Schema.Struct({
       description: "The text to send, at most 768 KiB"
     })
   )
-}).annotate({ identifier: "SubmittedRequest" })
+}).annotate({ identifier: "SubmittedRequest", message: "Expected an object with method and url" })
 
 export const SubmissionBody = Schema.Struct({
   name: Schema.String.check(
@@ -64,6 +64,7 @@ export const SubmissionBody = Schema.Struct({
   idempotencyKey: Schema.optionalKey(IdempotencyKey)
 }).annotate({
   identifier: "SubmissionBody",
+  message: "Expected an object with name and requestSpec",
   description: "The call to make, and when"
 })
 export type SubmissionBody = typeof SubmissionBody.Type

@@ -15,6 +15,8 @@ export const serveEcho = (port: number) =>
         port,
         reusePort: false,
         maxRequestBodySize: ECHO_BODY_BYTES_MAX,
+        // Bun would cut a slow answer after 10 seconds of silence.
+        idleTimeout: 0,
         fetch: answer
       })
     ),

@@ -4,7 +4,7 @@ import { join } from "node:path"
 import { until } from "./until.ts"
 
 const MAIN = join(import.meta.dirname, "../src/main.ts")
-const READY_MS_MAX = 9_000
+const READY_MS_MAX = 30_000
 const EXIT_MS_MAX = 30_000
 
 export type Environment = Readonly<Record<string, string>>

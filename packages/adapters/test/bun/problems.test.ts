@@ -45,7 +45,14 @@ describe("a submission that is wrong", () => {
     Effect.gen(function* () {
       expectFields(yield* submit({}), "body", "#/name", "#/requestSpec")
       expectFields(yield* submit({ ...goodBody, nmae: "x" }), "body", "#/nmae")
-      expectFields(yield* submit([]), "body", "#")
+      for (const noObject of [[], null, "x"]) {
+        const refused = yield* submit(noObject)
+        expectFields(refused, "body", "#")
+        expect(refused.body.errors[0].detail).toBe("Expected an object with name and requestSpec")
+      }
+      const noRequest = yield* submit({ ...goodBody, requestSpec: "x" })
+      expectFields(noRequest, "body", "#/requestSpec")
+      expect(noRequest.body.errors[0].detail).toBe("Expected an object with method and url")
       const body = { ...goodBody.requestSpec, body: { a: 1 } }
       const answer = yield* submit({ ...goodBody, requestSpec: body })
       expectFields(answer, "body", "#/requestSpec/body")

@@ -11,7 +11,8 @@ const SUBMISSIONS_PER_KILL = 40
 const VIOLATIONS_SHOWN = 50
 const EXIT_USAGE = 2
 const EXIT_CUT_OFF = 130
-const USAGE = `bun run chaos [--kills N] [--submissions N] [--seed N] [--signal SIGKILL|SIGTERM] [--mutant send-first]
+const USAGE = "bun run chaos [--kills N] [--submissions N] [--seed N] [--signal SIGKILL|SIGTERM] [--mutant send-first]"
+const HELP = `${USAGE}
 
 Starts the service, loads it, kills it again and again, and checks that it kept its promises.
   --kills        ${KILLS.SIGKILL} when absent, ${KILLS.SIGTERM} with SIGTERM
@@ -20,28 +21,58 @@ Starts the service, loads it, kills it again and again, and checks that it kept 
   --signal       SIGKILL when absent; after SIGTERM no outcome may be unknown either
   --mutant       send-first: a service that is broken on purpose, to see the checks fail`
 
-const main = async (): Promise<number> => {
-  const { values } = parseArgs({
-    options: {
-      kills: { type: "string" },
-      submissions: { type: "string" },
-      seed: { type: "string" },
-      signal: { type: "string", default: "SIGKILL" },
-      mutant: { type: "string" },
-      help: { type: "boolean", short: "h", default: false }
-    }
-  })
+/** An argument that the usage does not know. Its message names the flag. */
+class UsageError extends Error {}
+
+/** @returns what to run; `undefined` when only the help is asked for */
+const parse = (): Omit<ChaosOptions, "onProgress" | "folder"> | undefined => {
+  const { values } = parseFlags()
   const { signal, mutant } = values
-  const isKnown = mutant === undefined || mutant === "send-first"
-  if (values.help || !isKnown || (signal !== "SIGKILL" && signal !== "SIGTERM")) {
-    console.error(USAGE)
-    return values.help ? 0 : EXIT_USAGE
+  if (values.help) return undefined
+  if (signal !== "SIGKILL" && signal !== "SIGTERM") {
+    throw new UsageError(`--signal: expected SIGKILL or SIGTERM, got "${signal}"`)
   }
-  const kills = whole(values.kills) ?? KILLS[signal]
-  const submissions = whole(values.submissions) ?? kills * SUBMISSIONS_PER_KILL
-  const seed = whole(values.seed) ?? randomInt(SEED_MAX)
+  if (mutant !== undefined && mutant !== "send-first") {
+    throw new UsageError(`--mutant: expected send-first, got "${mutant}"`)
+  }
+  const kills = whole("kills", values.kills) ?? KILLS[signal]
+  const submissions = whole("submissions", values.submissions) ?? kills * SUBMISSIONS_PER_KILL
+  const seed = whole("seed", values.seed) ?? randomInt(SEED_MAX)
+  return { kills, submissions, seed, signal, mutant }
+}
+
+const parseFlags = () => {
+  try {
+    return parseArgs({
+      options: {
+        kills: { type: "string" },
+        submissions: { type: "string" },
+        seed: { type: "string" },
+        signal: { type: "string", default: "SIGKILL" },
+        mutant: { type: "string" },
+        help: { type: "boolean", short: "h", default: false }
+      }
+    })
+  } catch (error) {
+    throw new UsageError(error instanceof Error ? error.message : String(error))
+  }
+}
+
+const whole = (flag: string, text: string | undefined): number | undefined => {
+  if (text === undefined) return undefined
+  if (!/^[1-9]\d{0,9}$/.test(text)) throw new UsageError(`--${flag}: expected a whole number above 0, got "${text}"`)
+  return Number(text)
+}
+
+const main = async (): Promise<number> => {
+  const options = parse()
+  if (options === undefined) {
+    console.log(HELP)
+    return 0
+  }
+  const { kills, submissions } = options
   const folder = mkdtempSync(join(tmpdir(), "event-service-chaos-"))
-  const run: Omit<ChaosOptions, "onProgress"> = { seed, kills, submissions, signal, mutant, folder }
+  const run: Omit<ChaosOptions, "onProgress"> = { ...options, folder }
   console.error(commandOf(run))
   const { violations, ...figures } = await runChaos({ ...run, onProgress: (line) => console.error(line) })
   console.log(JSON.stringify(figures))
@@ -55,12 +86,12 @@ const main = async (): Promise<number> => {
   return 1
 }
 
-const whole = (text: string | undefined): number | undefined => {
-  if (text === undefined) return undefined
-  if (!/^[1-9]\d{0,9}$/.test(text)) throw new RangeError(`expected a whole number above 0, got ${text}`)
-  return Number(text)
+const explainUsage = (error: unknown): number => {
+  if (!(error instanceof UsageError)) throw error
+  console.error(`${error.message}. Usage: ${USAGE}`)
+  return EXIT_USAGE
 }
 
 process.on("SIGINT", () => process.exit(EXIT_CUT_OFF)).on("SIGTERM", () => process.exit(EXIT_CUT_OFF))
 process.on("exit", removeLeftovers)
-process.exit(await main())
+process.exit(await main().catch(explainUsage))

@@ -73,12 +73,16 @@ describe("more than the service can do", () => {
     using crowd = await openLines(service.url, bodies)
     const most = " ".repeat(MEBIBYTE - 1)
     for (const line of crowd.all) line.send(postOf(MEBIBYTE) + most)
-    const gaveWay = () => crowd.all.filter((line) => line.statuses()[0] === 408)
+    const gaveWay = () => crowd.all.filter((line) => line.statuses()[0] === 503)
     await until("half of them gave way", () => gaveWay().length === bodies / 2, ANSWER_MS_MAX)
 
     await submit(service, "acme", CALL)
     expect(rssOf(service) - before).toBeLessThan(3 * (bodies / 2) * MEBIBYTE)
-    for (const line of gaveWay()) expect(line.text()).toContain("urn:event-service-agent:problem:body-too-slow")
+    for (const line of gaveWay()) {
+      expect(line.text()).toContain("urn:event-service-agent:problem:overloaded")
+      expect(line.text().toLowerCase()).toContain("\r\nretry-after: 1\r\n")
+      expect(line.text().toLowerCase()).toContain("\r\nconnection: close\r\n")
+    }
     await until("their connections are closed", () => gaveWay().every((line) => line.isClosed()), ANSWER_MS_MAX)
     // The submission in between took the place of one more.
     expect(crowd.all.filter((line) => !line.isClosed())).toHaveLength(bodies / 2 - 1)
