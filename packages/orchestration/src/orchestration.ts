@@ -14,6 +14,9 @@ import { submitServiceCall } from "./workflows/submit-service-call.ts"
 /** How soon a call that waits is released at the latest, when no ended call has freed a place, as after a start. */
 const RELEASE_SWEEP_MS = 1_000
 
+/** Calls that are released in one commit. */
+const RELEASE_BATCH_SIZE = 64
+
 /** Decides every transition of every call. At the start it counts the calls in flight and those that wait. */
 export const layer = (caps: Caps) =>
   Layer.effectDiscard(
@@ -45,14 +48,16 @@ const countPlaces = Effect.gen(function* () {
   for (const [tenantId, calls] of due) unit.onRollback(places.wait(tenantId, calls))
 })
 
-/** One round: waits for a free place, then releases whoever can take one, a call in each unit. */
+/** One round: waits for a free place, then releases whoever can take one. */
 const releaseWaiting = Effect.gen(function* () {
   const places = yield* Places
   const freed = yield* PlaceFreed
   const transaction = yield* Transaction
   yield* Effect.timeoutOption(freed.await, RELEASE_SWEEP_MS)
   yield* freed.close
-  while (places.hasNext()) yield* transaction.run(releaseNext)
+  // Side by side they share a commit, each in a unit of its own; one that finds nobody left does nothing.
+  const releases = Array.from({ length: RELEASE_BATCH_SIZE }, () => transaction.run(releaseNext))
+  while (places.hasNext()) yield* Effect.all(releases, { concurrency: "unbounded", discard: true })
 }).pipe(
   Effect.catchCause((cause) =>
     Effect.andThen(
