@@ -1,177 +1,83 @@
-import { Database } from "bun:sqlite"
-import { mkdtempSync, rmSync } from "node:fs"
-import { cpus, tmpdir } from "node:os"
-import { join } from "node:path"
+import { mkdirSync, writeFileSync } from "node:fs"
+import { dirname, join } from "node:path"
+import type { Contender } from "./contender.ts"
+import { floor } from "./contenders/floor.ts"
+import { libraries } from "./contenders/peers.ts"
+import { restate } from "./contenders/restate.ts"
+import { service } from "./contenders/service.ts"
+import { type Options, readOptions, USAGE } from "./options.ts"
+import { toSvg } from "./plot.ts"
+import { cleanUpOnExit } from "./processes.ts"
+import { toMarkdown } from "./report.ts"
+import { loadNow, machine, type Results, runWorkload, type WorkloadResult } from "./results.ts"
+import type { Workload } from "./workload.ts"
+import { armed } from "./workloads/armed.ts"
+import { due } from "./workloads/due.ts"
+import { growth } from "./workloads/growth.ts"
+import { idle } from "./workloads/idle.ts"
+import { now } from "./workloads/now.ts"
+import { size } from "./workloads/size.ts"
+import { submit } from "./workloads/submit.ts"
 
 /**
- * First figures of the whole service over HTTP, each on a fresh database with the settings of `bun run start`: calls a
- * second until every outcome is recorded, and lateness at the target. Read them as ratios: machines are noisy.
+ * How the service stands against hand-written code and against what people use today, on the same work, in one run.
+ * Progress goes to the error output, the table to the output.
  */
-const NOW_CALLS = Number(process.env["CALLS"] ?? 10_000)
-const CLIENTS = 64
-const DUE_CALLS = 3_000
-const DUE_PER_SECOND = 500
-const ROUNDS = 3
-const DEADLINE_MS = 120_000
+const workloads: ReadonlyArray<Workload> = [now, due, armed, submit, idle, size, growth]
+const contenders: ReadonlyArray<Contender> = [floor, service, ...libraries, restate]
 
-const root = join(import.meta.dirname, "../../..")
-
-interface Service {
-  readonly url: string
-  readonly dbPath: string
-  readonly target: string
-}
+const namesOf = (all: ReadonlyArray<{ readonly name: string }>) => all.map(({ name }) => name)
 
 const main = async (): Promise<void> => {
-  const throughput: Array<number> = []
-  const accepted: Array<number> = []
-  const lateness: Array<Percentiles> = []
-  for (let round = 0; round < ROUNDS; round++) {
-    const now = await withService(runNow)
-    throughput.push(now.callsPerSecond)
-    accepted.push(now.acceptedPerSecond)
-    lateness.push(await withService(runDue))
+  const started = new Date()
+  const options = optionsOrExit(started)
+  cleanUpOnExit()
+  const log = (line: string) => console.error(`${new Date().toISOString().slice(11, 19)} ${line}`)
+  const chosen = contenders.filter(({ name }) => options.contenders.includes(name))
+  for (const { name, missing } of chosen) if (missing !== undefined) log(`${name} is missing: ${missing}`)
+  const present = chosen.filter(({ missing }) => missing === undefined)
+  const before = loadNow()
+  const done: Array<WorkloadResult> = []
+  for (const workload of workloads.filter(({ name }) => options.workloads.includes(name))) {
+    done.push(await runWorkload(workload, present, options.sizes, options.rounds, log))
+    // After each, so that a run that is cut off has not been for nothing.
+    write(options, {
+      startedAt: started.toISOString(),
+      endedAt: new Date().toISOString(),
+      command: ["bun run bench", ...process.argv.slice(2)].join(" "),
+      rounds: options.rounds,
+      sizes: options.sizes,
+      machine: machine(),
+      load: [before, loadNow()],
+      contenders: chosen.map(({ name, settings, missing }) => ({ name, settings, missing: missing ?? null })),
+      workloads: done.filter(({ subjects }) => subjects.length > 0)
+    })
   }
-  console.log(`Bun ${Bun.version}, ${cpus().length} × ${cpus()[0]?.model}, median of ${ROUNDS} rounds\n`)
-  console.log("| workload | figure |\n|---|---|")
-  console.log(`| now: ${NOW_CALLS} calls, ${CLIENTS} clients | ${Math.round(median(throughput))} calls a second |`)
-  console.log(`| the same, until the last 202 | ${Math.round(median(accepted))} submissions a second |`)
-  const at = (pick: (one: Percentiles) => number) => `${median(lateness.map(pick))} ms`
-  console.log(
-    `| due: ${DUE_CALLS} calls at ${DUE_PER_SECOND} a second, lateness at the target | p50 ${at((one) => one.p50)}, p99 ${at((one) => one.p99)}, max ${at((one) => one.max)} |`
-  )
+  log(`written: ${options.resultsPath}`)
+  console.log(latestReport)
+  process.exit(0)
 }
 
-const runNow = async (service: Service) => {
-  const startedAt = performance.now()
-  await submitAll(
-    service,
-    Array.from({ length: NOW_CALLS }, () => null)
-  )
-  const acceptedMs = performance.now() - startedAt
-  await untilEnded(service, NOW_CALLS)
-  const tookMs = performance.now() - startedAt
-  await checkArrivals(service, NOW_CALLS)
-  return { callsPerSecond: NOW_CALLS / (tookMs / 1_000), acceptedPerSecond: NOW_CALLS / (acceptedMs / 1_000) }
+let latestReport = ""
+
+const write = (options: Options, results: Results): void => {
+  latestReport = toMarkdown(results)
+  mkdirSync(dirname(options.resultsPath), { recursive: true })
+  writeFileSync(options.resultsPath, `${JSON.stringify(results, null, 2)}\n`)
+  if (options.docs === undefined) return
+  mkdirSync(options.docs, { recursive: true })
+  writeFileSync(join(options.docs, "benchmarks.md"), `${latestReport}\n`)
+  writeFileSync(join(options.docs, "benchmarks.svg"), toSvg(results))
 }
 
-const runDue = async (service: Service): Promise<Percentiles> => {
-  const firstDue = Date.now() + 5_000
-  await submitAll(
-    service,
-    Array.from({ length: DUE_CALLS }, (_, index) => firstDue + Math.floor((index * 1_000) / DUE_PER_SECOND))
-  )
-  if (Date.now() > firstDue) throw new Error("the calls were not submitted before the first was due")
-  await untilEnded(service, DUE_CALLS)
-  const late = (await checkArrivals(service, DUE_CALLS)).sort((a, b) => a - b)
-  if ((late[0] ?? 0) < 0) throw new Error(`a call arrived ${late[0]} ms early`)
-  return { p50: at(late, 0.5), p99: at(late, 0.99), max: at(late, 1) }
-}
-
-/** @param dueTimes milliseconds since 1970, or null for now */
-const submitAll = async ({ url, target }: Service, dueTimes: ReadonlyArray<number | null>): Promise<void> => {
-  let next = 0
-  const client = async () => {
-    for (let index = next++; index < dueTimes.length; index = next++) {
-      const due = dueTimes[index] ?? null
-      const response = await fetch(`${url}api/tenants/bench/service-calls`, {
-        method: "POST",
-        headers: { "content-type": "application/json" },
-        body: JSON.stringify({
-          name: `call ${index}`,
-          ...(due === null ? {} : { dueAt: new Date(due).toISOString() }),
-          requestSpec: {
-            method: "POST",
-            url: `${target}?due=${due ?? Date.now()}`,
-            headers: { "content-type": "application/json" },
-            body: '{"a":1}'
-          }
-        })
-      })
-      if (response.status !== 202) throw new Error(`submission ${index} got ${response.status}`)
-      await response.arrayBuffer()
-    }
-  }
-  await Promise.all(Array.from({ length: CLIENTS }, client))
-}
-
-const untilEnded = async ({ dbPath }: Service, calls: number): Promise<void> => {
-  const database = new Database(dbPath, { readonly: true })
-  const succeeded = database.query<{ calls: number }, []>(
-    "SELECT count(*) AS calls FROM service_calls WHERE status = 'Succeeded'"
-  )
-  const deadline = Date.now() + DEADLINE_MS
-  while ((succeeded.get()?.calls ?? 0) < calls) {
-    if (Date.now() > deadline) throw new Error(`only ${succeeded.get()?.calls} of ${calls} calls succeeded`)
-    await Bun.sleep(10)
-  }
-  database.close()
-}
-
-/** The lateness of each call, once it is sure that each arrived once. */
-const checkArrivals = async ({ target }: Service, calls: number): Promise<Array<number>> => {
-  const arrivals: Array<{ count: number; latenessMs: number }> = await (await fetch(`${target}/arrivals`)).json()
-  const twice = arrivals.filter(({ count }) => count !== 1).length
-  if (arrivals.length !== calls || twice > 0)
-    throw new Error(`${arrivals.length} calls arrived, ${twice} of them twice`)
-  return arrivals.map(({ latenessMs }) => latenessMs)
-}
-
-const withService = async <A>(use: (service: Service) => Promise<A>): Promise<A> => {
-  const folder = mkdtempSync(join(tmpdir(), "event-service-bench-"))
-  const dbPath = join(folder, "event_service.db")
-  const target = start([join(import.meta.dirname, "target.ts")], {})
-  const port = (await firstLine(target)).trim()
-  const service = start([join(root, "packages/server/src/main.ts")], {
-    DB_PATH: dbPath,
-    PORT: "0",
-    ECHO_PORT: "off",
-    EGRESS_ALLOW: `127.0.0.1:${port}`,
-    LOG_FORMAT: "json",
-    BUN_CONFIG_MAX_HTTP_REQUESTS: "1000"
-  })
+const optionsOrExit = (now: Date): Options => {
   try {
-    const ready = JSON.parse(await firstLine(service))
-    return await use({ url: ready.annotations.url, dbPath, target: `http://127.0.0.1:${port}` })
-  } finally {
-    for (const child of [service, target]) child.kill()
-    await Promise.all([service.exited, target.exited])
-    rmSync(folder, { recursive: true })
+    const names = { workloads: namesOf(workloads), contenders: namesOf(contenders) }
+    return readOptions(process.argv.slice(2), names, now)
+  } catch (error) {
+    console.error(`${error instanceof Error ? error.message : error}\n\n${USAGE}`)
+    process.exit(2)
   }
 }
-
-const start = (args: ReadonlyArray<string>, environment: Record<string, string>) =>
-  Bun.spawn([process.execPath, ...args], { stdout: "pipe", stderr: "inherit", env: { ...process.env, ...environment } })
-
-/** Reads on after the first line, so that the child never waits for its reader. */
-const firstLine = (child: ReturnType<typeof start>): Promise<string> =>
-  new Promise((resolve, reject) => {
-    const read = async () => {
-      let text = ""
-      const decoder = new TextDecoder()
-      for await (const chunk of child.stdout) {
-        if (text.includes("\n")) continue
-        text += decoder.decode(chunk, { stream: true })
-        if (text.includes("\n")) resolve(text.split("\n")[0] ?? "")
-      }
-      reject(new Error("the process ended before it said anything"))
-    }
-    read().catch(reject)
-  })
-
-interface Percentiles {
-  readonly p50: number
-  readonly p99: number
-  readonly max: number
-}
-
-const at = (sorted: ReadonlyArray<number>, share: number): number =>
-  sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN
-
-const median = (values: ReadonlyArray<number>): number =>
-  at(
-    [...values].sort((a, b) => a - b),
-    0.5
-  )
 
 await main()

@@ -1,0 +1,50 @@
+import { Database } from "bun:sqlite"
+import { join } from "node:path"
+import { BODY, type Call, type Contender, pathOf } from "../contender.ts"
+import { submitOverHttp } from "../http-load.ts"
+import { startBun } from "../processes.ts"
+import { checkpointedBytes } from "./sqlite-files.ts"
+
+export const floor: Contender = {
+  name: "floor",
+  settings: "packages/bench/src/floor.ts: HTTP in, one process, SQLite WAL with synchronous=FULL, group commit, a heap",
+  missing: undefined,
+  start: async ({ folder, targetUrl }) => {
+    const dbPath = join(folder, "floor.db")
+    const launchedAt = performance.now()
+    const child = startBun([join(import.meta.dirname, "../floor.ts")], { folder, env: { DB_PATH: dbPath } })
+    const url = new URL(`http://127.0.0.1:${(await child.ready()).trim()}/calls`)
+    const startedInMs = performance.now() - launchedAt
+    const database = new Database(dbPath, { readonly: true })
+    const succeeded = database.prepare<{ readonly calls: number }, [number]>(
+      "SELECT count(*) AS calls FROM calls WHERE status = 'Succeeded' AND finished_at >= ?"
+    )
+    const startedAt = Date.now()
+    return {
+      submit: (calls, clients) => submitOverHttp(url, calls, clients, (call) => submission(call, targetUrl), 202),
+      finished: async () => succeeded.get(startedAt)?.calls ?? 0,
+      pids: [child.pid],
+      startedInMs,
+      bytesOnDisk: async () => checkpointedBytes(dbPath),
+      stop: async () => {
+        succeeded.finalize()
+        database.close()
+        await child.end()
+      }
+    }
+  }
+}
+
+const submission = (call: Call, targetUrl: string) => ({
+  path: "/calls",
+  body: JSON.stringify({
+    name: `call ${call.id}`,
+    ...(call.dueAt === null ? {} : { dueAt: new Date(call.dueAt).toISOString() }),
+    requestSpec: {
+      method: "POST",
+      url: targetUrl + pathOf(call),
+      headers: { "content-type": "application/json" },
+      body: BODY
+    }
+  })
+})

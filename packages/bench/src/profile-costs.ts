@@ -1,0 +1,91 @@
+/** As Bun writes it with `--cpu-prof`: the format of Chrome's tools. */
+export interface CpuProfile {
+  readonly nodes: ReadonlyArray<ProfileNode>
+  /** Node ids, one for each time that the profiler looked. */
+  readonly samples: ReadonlyArray<number>
+  /** Microseconds since the sample before. Longer where the program waited. */
+  readonly timeDeltas: ReadonlyArray<number>
+}
+
+interface ProfileNode {
+  readonly id: number
+  readonly callFrame: { readonly functionName: string; readonly url: string; readonly lineNumber: number }
+  readonly children?: ReadonlyArray<number>
+}
+
+/** Milliseconds. */
+export interface Costs {
+  readonly sampledMs: number
+  /** By what runs: a native function, a part of Effect, a package of ours. */
+  readonly areas: ReadonlyMap<string, number>
+  /** By the innermost file of ours on the stack. */
+  readonly places: ReadonlyMap<string, number>
+  readonly functions: ReadonlyMap<string, number>
+}
+
+const INTERVAL_MS = 1
+const NO_PLACE = "none: Effect between two steps, Bun itself"
+
+/** Sums a profile up, without its first `skippedMs`. */
+export const costsOf = (profile: CpuProfile, skippedMs: number): Costs => {
+  const nodes = new Map(profile.nodes.map((node) => [node.id, node]))
+  const parents = new Map(profile.nodes.flatMap(({ id, children = [] }) => children.map((child) => [child, id])))
+  const placeOf = (id: number): string => {
+    for (let at: number | undefined = id; at !== undefined; at = parents.get(at)) {
+      const place = ownFile(nodes.get(at)?.callFrame.url ?? "")
+      if (place !== undefined) return place
+    }
+    return NO_PLACE
+  }
+  const [areas, places, functions] = [new Map<string, number>(), new Map<string, number>(), new Map<string, number>()]
+  const add = (to: Map<string, number>, key: string) => to.set(key, (to.get(key) ?? 0) + INTERVAL_MS)
+  let sampledMs = 0
+  let elapsedMs = 0
+  for (const [index, id] of profile.samples.entries()) {
+    elapsedMs += (profile.timeDeltas[index] ?? 0) / 1_000
+    const node = nodes.get(id)
+    if (node === undefined || elapsedMs < skippedMs) continue
+    sampledMs += INTERVAL_MS
+    add(areas, areaOf(node.callFrame))
+    add(places, placeOf(id))
+    add(functions, describe(node.callFrame))
+  }
+  return { sampledMs, areas, places, functions }
+}
+
+const ownFile = (url: string): string | undefined => /\/packages\/(.+)$/.exec(url)?.[1]
+
+const effectFile = (url: string): string | undefined => /\/effect\/dist\/(.+)$/.exec(url)?.[1]
+
+const NATIVE: ReadonlyArray<readonly [area: string, names: RegExp]> = [
+  ["SQLite, with the fsync of commits", /^(run|get|all|values)$/],
+  ["JSON", /^(stringify|parse)$/],
+  ["fetch and its answer", /^(fetch|Headers|Response|Request|read|getReader|AbortController|AbortSignal|abort)$/i],
+  ["the log", /^(log|write)$/],
+  ["cryptography", /^(Hmac|Hash|Cipheriv|Decipheriv|update|final|digest|getRandomValues|randomBytes|randomFillSync)$/i]
+]
+
+const EFFECT: ReadonlyArray<readonly [area: string, files: RegExp]> = [
+  [
+    "Effect: fibers and generators",
+    /^internal\/(effect|core|fiber|scheduler)|^(Scheduler|Utils|Fiber|Function|Exit|Cause)/
+  ],
+  ["Effect: schemas", /^(Schema|internal\/schema)/],
+  ["Effect: HTTP", /^(http|internal\/http)/],
+  ["Effect: services and context", /^(Context|Layer)/],
+  ["Effect: logger", /^(Logger|internal\/log|References)/],
+  ["Effect: dates", /^(DateTime|internal\/dateTime|Clock|internal\/clock)/]
+]
+
+const areaOf = ({ url, functionName }: ProfileNode["callFrame"]): string => {
+  const own = ownFile(url)
+  if (own !== undefined) return `ours: ${own.split("/")[0]}`
+  const effect = effectFile(url)
+  if (effect !== undefined) return EFFECT.find(([, files]) => files.test(effect))?.[0] ?? "Effect: other"
+  return NATIVE.find(([, names]) => names.test(functionName))?.[0] ?? "Bun: other"
+}
+
+const describe = ({ url, functionName, lineNumber }: ProfileNode["callFrame"]): string => {
+  const file = ownFile(url) ?? effectFile(url)?.replace(/^/, "effect/") ?? "native"
+  return `${functionName === "" ? "(anonymous)" : functionName} ${file}${lineNumber > 0 ? `:${lineNumber + 1}` : ""}`
+}
