@@ -1,11 +1,24 @@
 import type { Socket } from "bun"
-import type { Call, Submitted } from "./contender.ts"
+import { BODY, type Call, pathOf, type Submitted } from "./contender.ts"
 
 /** What to POST for a call. */
 export interface Submission {
   readonly path: string
   readonly body: string
 }
+
+/** The body that the service takes, and the floor like it. */
+export const submissionBody = (call: Call, targetUrl: string): string =>
+  JSON.stringify({
+    name: `call ${call.id}`,
+    ...(call.dueAt === null ? {} : { dueAt: new Date(call.dueAt).toISOString() }),
+    requestSpec: {
+      method: "POST",
+      url: targetUrl + pathOf(call),
+      headers: { "content-type": "application/json" },
+      body: BODY
+    }
+  })
 
 /**
  * Submits over HTTP/1.1 on kept connections, one for each client. Written on the bare socket, because the client shares

@@ -5,7 +5,7 @@ import { logRetry, Transaction } from "@event-service-agent/platform/transaction
 import { Effect, FiberSet, Layer, Schedule } from "effect"
 import type { AttemptStore } from "./ports/attempt-store.ts"
 import { endOverdueAttempts } from "./workflows/end-overdue-attempts.ts"
-import { keepForPerforming, type Performing, performAttempt } from "./workflows/perform-attempt.ts"
+import { beginPerforming, type Performing, performAttempt } from "./workflows/perform-attempt.ts"
 import { type Perform, startExecution } from "./workflows/start-execution.ts"
 
 export const SWEEP_INTERVAL_MS = 1_000
@@ -44,7 +44,7 @@ export const layer = ({ processId = crypto.randomUUID(), drainGraceMs = DRAIN_GR
         )
       )
       const perform: Perform = (claimed) => {
-        keepForPerforming(performing, claimed)
+        beginPerforming(performing, claimed)
         return performAttempt(claimed, performing).pipe(
           Effect.catchDefect((defect) => Effect.logError("an attempt failed, the sweep will end it", defect)),
           Effect.provideContext(context),

@@ -102,6 +102,14 @@ export const keyOf = (message: Pick<Message, "tenantId" | "aggregateId">): Servi
   serviceCallId: message.aggregateId
 })
 
+/** How many messages are read at once, by the bytes of each: at most `limit`, and none after `READ_BYTES_MAX`. */
+export const countToRead = (sizes: ReadonlyArray<number>, limit: number): number => {
+  let bytes = 0
+  let count = 0
+  for (; count < Math.min(sizes.length, limit) && bytes < READ_BYTES_MAX; count++) bytes += sizes[count] ?? 0
+  return count
+}
+
 /** What a message takes in memory, roughly: its sealed request is all that can be large. */
 export const bytesOf = (message: Message): number =>
   MESSAGE_BYTES + ("sealed" in message.payload ? (message.payload.sealed?.byteLength ?? 0) : 0)
@@ -162,12 +170,8 @@ const makeMemory = (): Outbox["Service"] => {
     deliveriesAfter: (consumer, seq, limit) =>
       Effect.sync(() => {
         const later = inOrder().filter((row) => row.consumer === consumer && row.letter === undefined && row.seq > seq)
-        let bytes = 0
-        const deliveries = later.slice(0, limit).filter(({ message }) => {
-          const fits = bytes < READ_BYTES_MAX
-          bytes += bytesOf(message)
-          return fits
-        })
+        const sizes = later.map(({ message }) => bytesOf(message))
+        const deliveries = later.slice(0, countToRead(sizes, limit))
         return { deliveries, unreadable: [], hasMore: deliveries.length < later.length }
       }),
     deliveriesOf: (consumer, key) =>

@@ -260,10 +260,7 @@ const commitBatch = (journal: Journal, batch: ReadonlyArray<Unit>): StorageError
  * then the batch has to be written again, apart.
  */
 const writeTogether = (journal: Journal, batch: ReadonlyArray<Unit>): boolean =>
-  batch.every((unit) => {
-    const before = journal.writes()
-    return unit.run(journal) || (journal.writes() === before && unit.undos.length === 0)
-  })
+  batch.every((unit) => unit.run(journal) || unit.hasOnlyRead)
 
 const writeApart = (journal: Journal, batch: ReadonlyArray<Unit>): void => {
   for (const unit of batch) {

@@ -73,14 +73,13 @@ const needlesOf = (secrets: ReadonlyArray<string>): ReadonlyArray<Needle> => {
     for (const form of formsOf(start)) {
       add(form)
       addBase64(form, add)
-      if (ESCAPED_IN_JSON.test(form)) addBase64(JSON.stringify(form).slice(1, -1), add)
+      const inJson = JSON.stringify(form).slice(1, -1)
+      if (inJson !== form) addBase64(inJson, add)
     }
   }
   return [...needles.values()]
 }
 
-// biome-ignore lint/suspicious/noControlCharactersInRegex: those are escaped, too
-const ESCAPED_IN_JSON = /["\\\0-\x1f]/
 const HEX = /^(?=.*[a-f])[0-9a-f-]+$/i
 
 /** In lower case, with every character at its place: a few letters have a longer form there. */

@@ -1,6 +1,8 @@
 import { Schema } from "effect"
 
 export const BODY_SNIPPET_BYTES_MAX = 8_192
+/** Characters that are kept of the value of one header of an answer. */
+export const RESPONSE_HEADER_CHARACTERS_MAX = 8_192
 
 /** What the target answered. Present only when a complete, successful answer arrived. */
 export const ResponseMeta = Schema.Struct({

@@ -1,6 +1,6 @@
 import { echoFinder, type FindEcho } from "./echo.ts"
 import type { RequestSpec } from "./http-request.ts"
-import { BODY_SNIPPET_BYTES_MAX } from "./outcome.ts"
+import { BODY_SNIPPET_BYTES_MAX, RESPONSE_HEADER_CHARACTERS_MAX } from "./outcome.ts"
 import { isHeaderShown, MASK, redactUrl } from "./redaction.ts"
 import { SECRET_CHARACTERS_MIN, secretsOf } from "./request-secrets.ts"
 import { maskSpans, secretSpans } from "./secret-spans.ts"
@@ -13,9 +13,6 @@ export interface RawAnswer {
   /** Whether the body goes on. */
   readonly isCut: boolean
 }
-
-/** A value of this length may have been cut off by the HTTP client. */
-const HEADER_CHARACTERS_CUT = 8_192
 
 /**
  * What people may see of an answer: of the headers the harmless ones, of the body at most `BODY_SNIPPET_BYTES_MAX`
@@ -45,7 +42,7 @@ export const redactAnswer = (
 
 const scrubHeader = (name: string, value: string, findEcho: FindEcho): string => {
   if (value.length < SECRET_CHARACTERS_MIN) return value
-  const isCut = value.length >= HEADER_CHARACTERS_CUT
+  const isCut = value.length >= RESPONSE_HEADER_CHARACTERS_MAX
   const echoed = findEcho(value, isCut)
   return name === "location"
     ? redactUrl(maskSpans(value, echoed, encodeURIComponent(MASK)))

@@ -1,5 +1,6 @@
 import { Context, Effect, Layer, Schema, type Scope } from "effect"
 import { HttpEffect, HttpRouter, type HttpServerRequest } from "effect/http"
+import { codeOf } from "../error-code.ts"
 
 /** Bodies that Bun itself refuses, without a word. Above what the routes refuse with an explanation. */
 export const BUN_BODY_BYTES_MAX = 8_388_608
@@ -82,8 +83,7 @@ const closeIfUnread = (request: Request, response: Response): Response => {
 }
 
 const explain = (cause: unknown, host: string, port: number): string => {
-  const code = cause instanceof Error && "code" in cause ? cause.code : undefined
-  switch (code) {
+  switch (codeOf(cause)) {
     case "EADDRINUSE":
       return `Port ${port} of ${host} is taken by another program: stop that one, or choose another PORT`
     case "EACCES":

@@ -8,16 +8,20 @@ import {
   SendFailed
 } from "@event-service-agent/platform/http-client-port"
 import type { RequestSpec } from "@event-service-agent/schemas/http-request"
-import { BODY_SNIPPET_BYTES_MAX, type FailureKind, type Sent } from "@event-service-agent/schemas/outcome"
+import {
+  BODY_SNIPPET_BYTES_MAX,
+  type FailureKind,
+  RESPONSE_HEADER_CHARACTERS_MAX,
+  type Sent
+} from "@event-service-agent/schemas/outcome"
 import { requestProblems } from "@event-service-agent/schemas/request-rules"
 import { Clock, Effect, Exit, Layer, Result, Schedule } from "effect"
 import { NetAddress } from "effect/net"
+import { codeOf } from "../error-code.ts"
 import { HostResolver } from "./host-resolver.ts"
 
 /** Headers of an answer that are kept. */
 export const RESPONSE_HEADERS_MAX = 100
-/** Characters that are kept of one header's value. */
-export const RESPONSE_HEADER_CHARACTERS_MAX = 8_192
 
 /** Addresses of one name that are tried: each is a connection to somewhere, and the name's owner chooses how many. */
 export const ADDRESSES_TRIED_MAX = 8
@@ -263,7 +267,4 @@ const failureOf = (cause: unknown, progress: Progress): SendFailed => {
 }
 
 /** Of an error only the code is for people: messages have the address in them. */
-const codeOf = (cause: unknown): string =>
-  cause instanceof Error && "code" in cause && typeof cause.code === "string" ? cause.code : ""
-
 const inBrackets = (code: string): string => (code === "" ? "" : ` (${code})`)

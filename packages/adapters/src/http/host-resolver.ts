@@ -1,5 +1,6 @@
 import { getServers, Resolver, setServers } from "node:dns"
 import { Clock, Context, Effect, Layer, Schema } from "effect"
+import { codeOf } from "../error-code.ts"
 
 /** The name has no address that could be found. Nothing was sent. */
 export class LookupFailed extends Schema.TaggedError<LookupFailed>()("LookupFailed", {
@@ -61,7 +62,4 @@ const followServers = () => {
   }
 }
 
-const lookupFailed = (cause: unknown) => {
-  const code = cause instanceof Error && "code" in cause && typeof cause.code === "string" ? cause.code : ""
-  return new LookupFailed({ code: code.replace(/^DNS_/, "") })
-}
+const lookupFailed = (cause: unknown) => new LookupFailed({ code: codeOf(cause).replace(/^DNS_/, "") })

@@ -15,6 +15,7 @@ import {
   sizeOf
 } from "./database-files.ts"
 import { APPLICATION_ID, migrate, readPragma } from "./migrations.ts"
+import { CHECKED_BYTES_MAX } from "./wal-file.ts"
 
 /** The connection that the writer alone uses. */
 export class WriteConnection extends Context.Service<WriteConnection, SqliteConnection>()(
@@ -37,8 +38,6 @@ export class DatabaseUnusable extends Schema.TaggedError<DatabaseUnusable>()("Da
 }
 
 const WAL_BYTES_MAX = 64 * 1024 * 1024
-/** Larger files are not read through at the start, which would take seconds; damage shows when it is met. */
-const CHECKED_BYTES_MAX = 256 * 1024 * 1024
 const SQLITE_VERSION_MIN = "3.51.3"
 
 /** Settings of the writing connection, with the answer that proves each. */

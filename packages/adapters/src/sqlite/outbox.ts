@@ -1,9 +1,9 @@
 import {
+  countToRead,
   type DeadLetter,
   type Delivery,
   MESSAGE_BYTES,
-  Outbox,
-  READ_BYTES_MAX
+  Outbox
 } from "@event-service-agent/platform/outbox"
 import type { Consumer } from "@event-service-agent/schemas/envelope"
 import type {
@@ -77,7 +77,7 @@ export const layer = Layer.effect(
     )
     const discard = writer.prepare("DELETE FROM dead_letters WHERE consumer = ? AND seq = ?")
     const sizesAfter = writer.prepare<{ readonly seq: number; readonly bytes: number }>(
-      `SELECT d.seq, coalesce(octet_length(o.sealed), 0) AS bytes FROM deliveries d JOIN outbox o ON o.seq = d.seq
+      `SELECT d.seq, ${MESSAGE_BYTES} + coalesce(octet_length(o.sealed), 0) AS bytes FROM deliveries d JOIN outbox o ON o.seq = d.seq
        WHERE d.consumer = ? AND d.seq > ? ORDER BY d.seq LIMIT ?`
     )
     const deliveriesBetween = writer.prepare<DeliveryRow>(
@@ -131,7 +131,12 @@ export const layer = Layer.effect(
       deliveriesAfter: Effect.fnUntraced(function* (consumer, seq, limit) {
         const unreadable: Array<ServiceCallKey> = []
         const sizes = yield* sizesAfter.all(consumer, seq, limit + 1)
-        const { last, hasMore } = pageOf(sizes, limit)
+        const count = countToRead(
+          sizes.map(({ bytes }) => bytes),
+          limit
+        )
+        const last = sizes[count - 1]?.seq ?? 0
+        const hasMore = count < sizes.length
         for (;;) {
           const rows = yield* deliveriesBetween.all(consumer, seq, last)
           const read = rows.map((row) => ({ row, delivery: Result.try(() => toDelivery(row)) }))
@@ -158,16 +163,6 @@ export const layer = Layer.effect(
     })
   })
 )
-
-/** Where to stop reading: at the last row before the one that exceeds what is read at once. */
-const pageOf = (sizes: ReadonlyArray<{ readonly seq: number; readonly bytes: number }>, limit: number) => {
-  let bytes = 0
-  let rows = 0
-  for (; rows < Math.min(sizes.length, limit) && bytes < READ_BYTES_MAX; rows++) {
-    bytes += MESSAGE_BYTES + (sizes[rows]?.bytes ?? 0)
-  }
-  return { last: sizes[rows - 1]?.seq ?? 0, hasMore: rows < sizes.length }
-}
 
 /** The payload of each type as JSON, without the sealed request: that has its own column, where it can be erased. */
 const codecOf = <Type, Encoded>(payload: Schema.Codec<Type, Encoded>) => {

@@ -6,8 +6,8 @@ const FRAME_HEADER_BYTES = 24
 const MAGIC_LITTLE_ENDIAN = 0x377f0682
 const MAGIC_BIG_ENDIAN = 0x377f0683
 const CHECKSUM_BYTES = 8
-/** Longer logs are not read through at the start, which would take seconds. */
-const CHECKED_BYTES_MAX = 256 * 1024 * 1024
+/** Larger files, logs or databases, are not read through at the start, which would take seconds. */
+export const CHECKED_BYTES_MAX = 256 * 1024 * 1024
 
 /**
  * Whether SQLite would leave out changes that were on disk: it reads a write-ahead log up to the first frame whose

@@ -21,12 +21,15 @@ export const layer = Layer.effectDiscard(
       // Whoever else reads the file must not hold up the writer: then it is tried again later.
       const busyTimeout = readPragma(database, "busy_timeout")
       database.run("PRAGMA busy_timeout = 0")
-      const isBusy = tryFinally(
-        () => readPragma(database, "wal_checkpoint(TRUNCATE)") !== 0,
-        () => database.run(`PRAGMA busy_timeout = ${busyTimeout}`)
-      )
-      if (!isBusy) writesBefore = writes
-      return isBusy ? Effect.logDebug("the write-ahead log could not be emptied, somebody reads it") : Effect.void
+      try {
+        if (readPragma(database, "wal_checkpoint(TRUNCATE)") !== 0) {
+          return Effect.logDebug("the write-ahead log could not be emptied, somebody reads it")
+        }
+      } finally {
+        database.run(`PRAGMA busy_timeout = ${busyTimeout}`)
+      }
+      writesBefore = writes
+      return Effect.void
     })
     yield* truncate.pipe(
       Effect.catchDefect((cause) => Effect.logWarning("emptying the write-ahead log failed", cause)),
@@ -35,11 +38,3 @@ export const layer = Layer.effectDiscard(
     )
   })
 )
-
-const tryFinally = <A>(use: () => A, restore: () => void): A => {
-  try {
-    return use()
-  } finally {
-    restore()
-  }
-}

@@ -1,14 +1,10 @@
 import { gzipSync } from "node:zlib"
 import { RESPONSE_BODY_BYTES_MAX } from "@event-service-agent/platform/http-client-port"
 import { live } from "@event-service-agent/platform/testing"
-import { BODY_SNIPPET_BYTES_MAX } from "@event-service-agent/schemas/outcome"
+import { BODY_SNIPPET_BYTES_MAX, RESPONSE_HEADER_CHARACTERS_MAX } from "@event-service-agent/schemas/outcome"
 import { Effect, Fiber, Result } from "effect"
 import { describe, expect, it } from "vitest"
-import {
-  ADDRESSES_TRIED_MAX,
-  RESPONSE_HEADER_CHARACTERS_MAX,
-  RESPONSE_HEADERS_MAX
-} from "../../src/http/fetch-http-client.ts"
+import { ADDRESSES_TRIED_MAX, RESPONSE_HEADERS_MAX } from "../../src/http/fetch-http-client.ts"
 import { failureOf, get, send } from "./sending.ts"
 import { answer, client, OK, target } from "./targets.ts"
 

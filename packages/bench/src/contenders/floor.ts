@@ -1,7 +1,7 @@
 import { Database } from "bun:sqlite"
 import { join } from "node:path"
-import { BODY, type Call, type Contender, pathOf } from "../contender.ts"
-import { submitOverHttp } from "../http-load.ts"
+import type { Call, Contender } from "../contender.ts"
+import { submissionBody, submitOverHttp } from "../http-load.ts"
 import { startBun } from "../processes.ts"
 import { checkpointedBytes } from "./sqlite-files.ts"
 
@@ -37,14 +37,5 @@ export const floor: Contender = {
 
 const submission = (call: Call, targetUrl: string) => ({
   path: "/calls",
-  body: JSON.stringify({
-    name: `call ${call.id}`,
-    ...(call.dueAt === null ? {} : { dueAt: new Date(call.dueAt).toISOString() }),
-    requestSpec: {
-      method: "POST",
-      url: targetUrl + pathOf(call),
-      headers: { "content-type": "application/json" },
-      body: BODY
-    }
-  })
+  body: submissionBody(call, targetUrl)
 })

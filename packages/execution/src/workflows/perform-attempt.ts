@@ -39,7 +39,7 @@ export const isPerforming = (performing: Performing, attempt: OpenAttempt, nowNa
 }
 
 /** From now on the sweep leaves the attempt to this process, for as long as its lease lasts. */
-export const keepForPerforming = (performing: Performing, { attempt, claimedAtNanos }: ClaimedAttempt): void => {
+export const beginPerforming = (performing: Performing, { attempt, claimedAtNanos }: ClaimedAttempt): void => {
   performing.set(nameOf(attempt), claimedAtNanos + BigInt(leaseMs(attempt)) * 1_000_000n)
 }
 

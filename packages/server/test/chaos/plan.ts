@@ -1,3 +1,5 @@
+import { Random } from "../random.ts"
+
 /** Where the service ends its own process. The entry point `faulty-main.ts` knows how. */
 export const FAILPOINTS = [
   "before-claim-commit",
@@ -110,45 +112,4 @@ const orderOf = (kinds: ReadonlyArray<KillKind>, kills: number, random: Random):
     else groups.push([kind])
   }
   return random.shuffle(groups).flat()
-}
-
-/** The same numbers for the same seed (xorshift32). */
-class Random {
-  #state: number
-
-  constructor(seed: number) {
-    // Neighbouring seeds must not begin alike, and the state must never be 0.
-    this.#state = Math.imul(seed, 0x9e3779b1) || 1
-    for (let turn = 0; turn < 8; turn++) this.#next()
-  }
-
-  /** A whole number, both ends included. */
-  between(min: number, max: number): number {
-    return min + Math.floor(this.#next() * (max - min + 1))
-  }
-
-  chance(share: number): boolean {
-    return this.#next() < share
-  }
-
-  pick<A>(items: ReadonlyArray<A>): A {
-    const item = items[this.between(0, items.length - 1)]
-    if (item === undefined) throw new RangeError("there is nothing to pick from")
-    return item
-  }
-
-  shuffle<A>(items: ReadonlyArray<A>): ReadonlyArray<A> {
-    return items
-      .map((item) => ({ item, place: this.#next() }))
-      .sort((a, b) => a.place - b.place)
-      .map(({ item }) => item)
-  }
-
-  /** From 0, without 1. */
-  #next(): number {
-    this.#state ^= this.#state << 13
-    this.#state ^= this.#state >>> 17
-    this.#state ^= this.#state << 5
-    return (this.#state >>> 0) / 2 ** 32
-  }
 }

@@ -1,8 +1,8 @@
+import { Random } from "../random.ts"
 import type { Contract, Operation, Parameter } from "./contract-document.ts"
 import { generateUuid, makeGenerate } from "./generate-value.ts"
 import { mutateRequest } from "./mutate-request.ts"
 import { toJsonText } from "./mutate-value.ts"
-import { type Random, randomOf } from "./random.ts"
 import type { WireRequest } from "./wire.ts"
 
 /** What a request is made of. All of it goes over the wire as it is. */
@@ -46,7 +46,7 @@ const KEYS = Array.from({ length: 300 }, (_, index) => `key-${index}`)
 
 /** The request of this number in the run of this seed: always the same one. */
 export const generateRequest = (seed: number, number: number, material: Material): GeneratedRequest => {
-  const random = randomOf(seed, number)
+  const random = new Random(seed, number)
   const operation = random.pick(byWeight(material.contract))
   const isValid = random.chance(VALID_SHARE)
   const valid = generateParts(operation, random, material)

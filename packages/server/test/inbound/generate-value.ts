@@ -1,5 +1,5 @@
+import type { Random } from "../random.ts"
 import type { Contract, JsonSchema } from "./contract-document.ts"
-import type { Random } from "./random.ts"
 
 /** Texts that stand for a kind of thing: one of them fits most patterns. */
 const WORDS = ["a", "nightly report", "billing", "x-1", "Ünïcödé 💥", "0", "key_17", "MTAuYWJj", "~!-._/", "text/plain"]

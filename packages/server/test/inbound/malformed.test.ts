@@ -1,10 +1,10 @@
 import { afterAll, describe, expect, it } from "vitest"
 import { sideBySide } from "../client.ts"
 import { removeLeftovers, Service } from "../process.ts"
+import { Random } from "../random.ts"
 import { rowCounts } from "../stored.ts"
 import { heartbeat } from "./heartbeat.ts"
 import { ANSWERED, CUT_OFF, REFUSED } from "./malformed.ts"
-import { type Random, randomOf } from "./random.ts"
 import { exchange, statusesIn } from "./wire.ts"
 
 const SEED = Number(process.env["FUZZ_SEED"] ?? 20_260_801)
@@ -23,7 +23,7 @@ describe(`bytes that are not quite HTTP, in pieces (FUZZ_SEED=${SEED})`, () => {
     const rounds = Array.from({ length: ROUNDS }, (_, round) => round)
 
     const ask = async (what: string, make: (random: Random) => string, round: number, end: boolean) => {
-      const random = randomOf(SEED, round, ...Buffer.from(what))
+      const random = new Random(SEED, round, ...Buffer.from(what))
       const answer = await exchange(service.url, inPieces(make(random), random), end)
       return { ...answer, statuses: statusesIn(answer.text), what: `${what}, round ${round}` }
     }

@@ -1,5 +1,5 @@
 import { callsOf } from "../client.ts"
-import type { Random } from "./random.ts"
+import type { Random } from "../random.ts"
 
 /** One character for each byte. */
 type Bytes = string

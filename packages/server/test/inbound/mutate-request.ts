@@ -1,7 +1,7 @@
 import { gzipSync } from "node:zlib"
+import type { Random } from "../random.ts"
 import type { Parts } from "./generate-request.ts"
 import { mutateBytes, mutateValue, toJsonText } from "./mutate-value.ts"
-import type { Random } from "./random.ts"
 
 /** The request with one or two things wrong in it. It stays HTTP: what is not, `malformed.ts` has. */
 export const mutateRequest = (parts: Parts, random: Random): Parts => {

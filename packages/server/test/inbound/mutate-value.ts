@@ -1,4 +1,4 @@
-import type { Random } from "./random.ts"
+import type { Random } from "../random.ts"
 
 /** Stands in a value for a piece of JSON text that no value can be written as. */
 const RAW = "\u{f8ff}"

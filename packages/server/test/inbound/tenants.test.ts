@@ -2,10 +2,10 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { callsOf, json, listAll, type Reference } from "../client.ts"
 import { type CountingTarget, countingTarget } from "../counting-target.ts"
 import { removeLeftovers, Service } from "../process.ts"
+import { Random } from "../random.ts"
 import { askWith, type Question } from "./asking.ts"
 import { type Contract, type Operation, readContract } from "./contract-document.ts"
 import { generateUuid, makeGenerate } from "./generate-value.ts"
-import { randomOf } from "./random.ts"
 import { callOf, classify, type Populated, pathOf, populate, rowsOf, SHARED_KEY, secretsOf } from "./tenants.ts"
 
 const STATUSES = ["Cancelled", "Failed", "Running", "Scheduled", "Submitted", "Succeeded"]
@@ -13,7 +13,7 @@ const MARKS = { acme: "Quagga4711", globex: "Thylacine0815" }
 /** Whose names a careless comparison takes for `acme`: by letter case, as a pattern, as a beginning. */
 const STRANGERS = ["Acme", "acm_", "____", "acme-1", "acm", "acme_"]
 const JSON_TYPE = ["content-type", "application/json"] as const
-const random = randomOf(4711)
+const random = new Random(4711)
 
 afterAll(removeLeftovers)
 

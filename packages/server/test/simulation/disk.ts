@@ -113,8 +113,8 @@ export const journalOf = (world: World, process: Process): Journal => {
       const seq = lastSeq()
       if (seq > (world.commits.at(-1)?.seq ?? 0)) world.commits.push({ seq, at: world.simulator.now })
       world.crashes("crash after a commit")
-      if (world.strikes("a freeze after a commit")) world.freeze(world.random.int(1_000, 20_000))
-      if (world.strikes("the clock jumps ahead after a commit")) world.setAhead(world.random.int(1_000, 60_000))
+      if (world.strikes("a freeze after a commit")) world.freeze(world.random.between(1_000, 20_000))
+      if (world.strikes("the clock jumps ahead after a commit")) world.setAhead(world.random.between(1_000, 60_000))
     },
     rollback: step("ROLLBACK"),
     savepoint: step("SAVEPOINT unit"),

@@ -70,7 +70,7 @@ export const withFaultyBus = (sound: Context.Context<Storage | EventBusPort>, wo
           world.alarms.push(`a repeated ${message.type} failed: ${Cause.pretty(exit.cause)}`)
         }
       })
-    unit.afterCommit(Effect.sync(() => world.simulator.after(world.random.int(0, REDELIVERY_MS_MAX), come)))
+    unit.afterCommit(Effect.sync(() => world.simulator.after(world.random.between(0, REDELIVERY_MS_MAX), come)))
   })
 
   const repeated = (consumer: Consumer, handle: Handle): Handle =>

@@ -39,7 +39,7 @@ const live = (world: World): void => {
     open--
   }
   for (const call of plan.calls) simulator.after(call.submitAt, () => submit(world, call, done))
-  for (let count = random.int(0, TROUBLES_MAX); count > 0; count--) trouble(world)
+  for (let count = random.between(0, TROUBLES_MAX); count > 0; count--) trouble(world)
   run(world, () => simulator.now >= BUSY_MS && open === 0)
   leap(world)
   world.calm()
@@ -69,8 +69,8 @@ const run = ({ simulator }: World, isDone: () => boolean): void => {
 const trouble = (world: World): void => {
   const { random, simulator } = world
   const what = random.pick(["stop", "freeze", "outage", "forwards", "backwards"] as const)
-  const millis = random.pick([random.int(1, 1_000), random.int(1_000, 40_000)])
-  simulator.after(random.int(0, BUSY_MS), () => {
+  const millis = random.pick([random.between(1, 1_000), random.between(1_000, 40_000)])
+  simulator.after(random.between(0, BUSY_MS), () => {
     if (!world.isFaulty) return
     world.disturb(`${what} for ${millis} ms`)
     if (what === "stop") world.stop(millis)

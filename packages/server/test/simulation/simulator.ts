@@ -1,40 +1,9 @@
 import { Clock, Context, Duration, Effect, type Exit, Logger, References, Scheduler } from "effect"
 import { WebCrypto } from "effect/crypto"
+import type { Random } from "../random.ts"
 
 /** The wall clock shows this when a world begins: milliseconds since 1970. */
 export const START = Date.UTC(2027, 0, 1)
-
-/** All random numbers of a world: the same seed gives the same numbers. */
-export class Random {
-  #state: number
-
-  constructor(seed: number) {
-    // Spread, because seeds that follow each other would otherwise begin alike.
-    this.#state = Math.imul(seed + 1, 0x9e37_79b1)
-  }
-
-  /** At least 0 and below 1. */
-  next(): number {
-    this.#state = (this.#state + 0x6d2b_79f5) | 0
-    let mixed = Math.imul(this.#state ^ (this.#state >>> 15), this.#state | 1)
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
-  }
-
-  /** Both ends are included. */
-  int(min: number, max: number): number {
-    return min + Math.floor(this.next() * (max - min + 1))
-  }
-
-  chance(probability: number): boolean {
-    return probability > 0 && this.next() < probability
-  }
-
-  pick<A>(items: ReadonlyArray<A>): A {
-    for (const item of items.slice(this.int(0, items.length - 1))) return item
-    throw new Error("there is nothing to pick from")
-  }
-}
 
 type Task = () => void
 
@@ -95,7 +64,7 @@ export class Simulator {
   step(): void {
     if (this.process?.runTask() === true) {
       // Work takes time now and then, so that what happens meanwhile can come between two tasks.
-      if (this.random.chance(0.005)) this.#pass(this.random.int(1, 20))
+      if (this.random.chance(0.005)) this.#pass(this.random.between(1, 20))
       return
     }
     const event = this.#events[0]
@@ -173,7 +142,7 @@ export class Process {
   /** False when there is none that could run. */
   runTask(): boolean {
     if (this.#isFrozen || this.#ready.length === 0) return false
-    const index = this.simulator.random.int(0, this.#ready.length - 1)
+    const index = this.simulator.random.between(0, this.#ready.length - 1)
     const tasks = this.#ready[index]
     const task = tasks?.shift()
     if (tasks?.length === 0) this.#ready.splice(index, 1)
@@ -231,7 +200,7 @@ const seededCrypto = (random: Random): Crypto => ({
   timingSafeEqual: (a, b) => globalThis.crypto.timingSafeEqual(a, b),
   getRandomValues: <A extends NodeJS.ArrayBufferView>(array: A): A => {
     const bytes = new Uint8Array(array.buffer, array.byteOffset, array.byteLength)
-    for (const index of bytes.keys()) bytes[index] = random.int(0, 255)
+    for (const index of bytes.keys()) bytes[index] = random.between(0, 255)
     return array
   }
 })

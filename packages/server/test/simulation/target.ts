@@ -43,7 +43,7 @@ const TRANSIT_MS_MAX = 30
 export const makeTarget = (world: World) => {
   const { simulator, random } = world
   const sends: Array<Send> = []
-  const transit = () => random.int(0, TRANSIT_MS_MAX)
+  const transit = () => random.between(0, TRANSIT_MS_MAX)
 
   const client = (process: Process): HttpClientPort["Service"] => ({
     send: (spec, { timeoutMs }) =>

@@ -6,8 +6,8 @@ import { type OnUnknown, type RequestSpec, redactRequest } from "@event-service-
 import { CorrelationId, ServiceCallId, type ServiceCallKey, TenantId } from "@event-service-agent/schemas/ids"
 import type { MessageDraft } from "@event-service-agent/schemas/messages/catalogue"
 import { DateTime, Effect, Exit, Option } from "effect"
+import type { Random } from "../random.ts"
 import type { Services } from "./program.ts"
-import type { Random } from "./simulator.ts"
 import type { Behaviour } from "./target.ts"
 import type { World } from "./world.ts"
 
@@ -43,29 +43,29 @@ export interface Plan {
 }
 
 export const makePlan = (random: Random): Plan => {
-  const total = random.int(2, 5)
-  const tenants = random.int(1, 3)
-  const rush = random.int(1_000, BUSY_MS)
-  const farMs = random.chance(0.4) ? random.int(1, 4_000) * DAY_MS : 0
-  const calls = Array.from({ length: random.int(5, CALLS_MAX) }, (_, number) =>
+  const total = random.between(2, 5)
+  const tenants = random.between(1, 3)
+  const rush = random.between(1_000, BUSY_MS)
+  const farMs = random.chance(0.4) ? random.between(1, 4_000) * DAY_MS : 0
+  const calls = Array.from({ length: random.between(5, CALLS_MAX) }, (_, number) =>
     planCall(random, number, number % tenants, [rush, farMs])
   )
-  return { caps: { total, perTenant: random.int(1, total) }, calls }
+  return { caps: { total, perTenant: random.between(1, total) }, calls }
 }
 
 /** @param moments at which many calls are due */
 const planCall = (random: Random, number: number, tenant: number, moments: ReadonlyArray<number>): PlannedCall => {
-  const submitAt = random.int(0, BUSY_MS * 0.8)
+  const submitAt = random.between(0, BUSY_MS * 0.8)
   const dueInMs = random.pick([
     0,
-    random.int(-1_000, 0),
-    random.int(1, 200),
-    random.int(1, 10_000),
+    random.between(-1_000, 0),
+    random.between(1, 200),
+    random.between(1, 10_000),
     random.pick(moments) - submitAt,
     random.pick(moments) - submitAt
   ])
   const timeoutMs = random.pick([500, 1_000, 3_000, 10_000])
-  const cancelAfterMs = random.pick([dueInMs + random.int(-30, 30), random.int(0, 10_000)])
+  const cancelAfterMs = random.pick([dueInMs + random.between(-30, 30), random.between(0, 10_000)])
   return {
     ...identityOf(number, tenant),
     submitAt,
@@ -76,12 +76,12 @@ const planCall = (random: Random, number: number, tenant: number, moments: Reado
     idempotencyKey: random.chance(0.2) ? `order ${number}` : undefined,
     behaviours: [planBehaviour(random, timeoutMs), planBehaviour(random, timeoutMs)],
     cancelAfterMs: random.chance(0.3) && cancelAfterMs < BUSY_MS ? Math.max(0, cancelAfterMs) : undefined,
-    tagsAfterMs: Array.from({ length: random.pick([0, 0, 1, 3]) }, () => random.int(0, 10_000))
+    tagsAfterMs: Array.from({ length: random.pick([0, 0, 1, 3]) }, () => random.between(0, 10_000))
   }
 }
 
 const planBehaviour = (random: Random, timeoutMs: number): Behaviour => {
-  const afterMs = random.pick([0, random.int(0, 100), random.int(0, timeoutMs * 1.2)])
+  const afterMs = random.pick([0, random.between(0, 100), random.between(0, timeoutMs * 1.2)])
   const answer = { kind: "answer", status: 200, afterMs } as const
   return random.pick<Behaviour>([
     answer,
@@ -92,7 +92,7 @@ const planBehaviour = (random: Random, timeoutMs: number): Behaviour => {
     { kind: "close", afterMs },
     { kind: "refuse" },
     { kind: "block" },
-    { kind: "stick", status: random.pick([200, 500]), afterMs: timeoutMs + random.int(0, 10_000) }
+    { kind: "stick", status: random.pick([200, 500]), afterMs: timeoutMs + random.between(0, 10_000) }
   ])
 }
 

@@ -1,8 +1,9 @@
 import { StorageError } from "@event-service-agent/platform/transaction"
 import { Cause, type Context, Exit, Layer, Scope } from "effect"
+import { Random } from "../random.ts"
 import type { Disk } from "./disk.ts"
 import { layerProgram, loggerTo, type Mutant, type Services } from "./program.ts"
-import { Process, Random, Simulator } from "./simulator.ts"
+import { Process, Simulator } from "./simulator.ts"
 import { makeTarget } from "./target.ts"
 import { makePlan, type Plan } from "./workload.ts"
 
@@ -70,7 +71,7 @@ export class World {
     this.plan = makePlan(this.random)
     this.target = makeTarget(this)
     this.isFaulty = this.random.chance(0.9)
-    this.#crashesLeft = this.random.int(0, CRASHES_MAX)
+    this.#crashesLeft = this.random.between(0, CRASHES_MAX)
     for (const [fault, most] of Object.entries(FAULTS)) {
       this.#rates.set(fault as Fault, this.random.chance(0.5) ? 0 : most * this.random.next()) // the keys of FAULTS
     }
@@ -94,7 +95,7 @@ export class World {
   crashes(fault: Fault): boolean {
     if (this.#crashesLeft === 0 || !this.simulator.process?.isAlive || !this.strikes(fault)) return false
     this.#crashesLeft--
-    this.kill(this.random.int(0, 5_000))
+    this.kill(this.random.between(0, 5_000))
     return true
   }
 
@@ -168,7 +169,7 @@ export class World {
     this.#scope = Scope.makeUnsafe()
     this.starts.push({ at: this.simulator.now, isAfterDrain })
     this.disturb(`start ${this.starts.length}`)
-    if (this.isFaulty) process.tasksLeft = this.random.int(1, 1_000)
+    if (this.isFaulty) process.tasksLeft = this.random.between(1, 1_000)
     process.onTasksDone = () => this.crashes("crash at a task")
     process.fork(Layer.buildWithScope(layerProgram(this, process), this.#scope), (exit) => {
       if (Exit.isFailure(exit)) return this.#startFailed(exit.cause)
