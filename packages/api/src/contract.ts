@@ -138,13 +138,15 @@ const ServiceCalls = HttpApiGroup.make("serviceCalls")
         })
       ],
       error: [IdempotencyKeyReused, ...withBody, ...whenWriting]
-    }).annotateMerge(
-      OpenApi.annotations({
-        summary: "Submit a call",
-        description:
-          "202 once the call is stored durably. The same idempotency key and content again: 200, the same id."
-      })
-    ),
+    })
+      .annotateMerge(
+        OpenApi.annotations({
+          summary: "Submit a call",
+          description:
+            "202 once the call is stored durably. The same idempotency key and content again: 200, the same id."
+        })
+      )
+      .annotate(HttpApi.ParamsParseOptions, {}),
     HttpApiEndpoint.get("list", calls, {
       params: tenant,
       query: {

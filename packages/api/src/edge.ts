@@ -1,6 +1,5 @@
-import { CorrelationId } from "@event-service-agent/schemas/ids"
-import { Cause, Clock, Context, Effect } from "effect"
-import { SecureRandom } from "effect/crypto"
+import { CorrelationId, newUuid } from "@event-service-agent/schemas/ids"
+import { Cause, Clock, Context, Effect, LogLevel, References } from "effect"
 import {
   FindMyWay,
   HttpBody,
@@ -61,44 +60,47 @@ const OVERLOAD_LOG_NANOS = 10_000_000_000n
 /** What every request passes first and every answer last: it guards the door, and makes a problem of every failure. */
 export const layerEdge = (options: EdgeOptions) =>
   HttpRouter.middleware<{ provides: RequestCorrelation | Visit }>()(
-    Effect.gen(function* () {
-      const random = yield* SecureRandom.SecureRandom
+    Effect.map(LogLevel.isEnabled("Debug"), (isDebugging) => {
       const hosts = new Set([...LOOPBACK_HOSTS, ...options.hosts])
       const methodsAt = makeMethodTable()
       const gate = options.gate ?? makeGate()
       const refuseOverload = makeRefuseOverload()
 
-      return (app) =>
-        Effect.gen(function* () {
-          const request = yield* HttpServerRequest.HttpServerRequest
-          const correlationId = CorrelationId.make(yield* random.uuidV7())
-          const startedAt = yield* Clock.currentTimeMillis
+      return (app) => {
+        const explained = Effect.catchCause(app, (cause) => explain(cause, methodsAt))
+        // Plain code where effects would do: each of them costs every request.
+        return Effect.contextWith((outer: Context.Context<HttpServerRequest.HttpServerRequest>) => {
+          const request = Context.get(outer, HttpServerRequest.HttpServerRequest)
+          const clock = Context.get(outer, Clock.Clock)
+          const startedAt = clock.currentTimeMillisUnsafe()
+          const correlationId = CorrelationId.make(newUuid(startedAt))
+          const annotations = { ...Context.get(outer, References.CurrentLogAnnotations), correlationId }
+          const context = outer.pipe(
+            Context.add(References.CurrentLogAnnotations, annotations),
+            Context.add(RequestCorrelation, correlationId)
+          )
           const refusal = refuse(request, hosts)
-          const answer =
-            refusal === undefined
-              ? Effect.acquireUseRelease(
-                  Effect.sync(() => gate.enter(pathOf(request) === LIVE_PATH)),
-                  (visit) =>
-                    visit === undefined
-                      ? refuseOverload
-                      : app.pipe(
-                          Effect.provideContext(
-                            Context.make(RequestCorrelation, correlationId).pipe(Context.add(Visit, visit))
-                          ),
-                          Effect.catchCause((cause) => explain(cause, request, methodsAt)),
-                          Effect.map((response) => (visit.gaveWay() ? closing(response) : response))
-                        ),
-                  (visit) => Effect.sync(() => visit?.leave())
-                )
-              : HttpServerRespondable.toResponse(refusal)
-          const response = yield* Effect.annotateLogs(answer, { correlationId })
-          const { method } = request
-          const { status } = response
-          const tookMs = (yield* Clock.currentTimeMillis) - startedAt
-          const facts = { correlationId, method, path: pathOf(request), status, tookMs }
-          yield* Effect.annotateLogs(Effect.logDebug("request"), facts)
-          return stamp(response, correlationId)
+          const visit = refusal === undefined ? gate.enter(pathOf(request) === LIVE_PATH) : undefined
+          const finish = (response: HttpServerResponse.HttpServerResponse) => {
+            const answer = stamp(visit?.gaveWay() === true ? closing(response) : response, correlationId)
+            if (!isDebugging) return Effect.succeed(answer)
+            const tookMs = clock.currentTimeMillisUnsafe() - startedAt
+            const facts = { method: request.method, path: pathOf(request), status: response.status, tookMs }
+            return Effect.as(Effect.annotateLogs(Effect.logDebug("request"), facts), answer)
+          }
+          if (visit === undefined) {
+            const refused = refusal === undefined ? refuseOverload : HttpServerRespondable.toResponse(refusal)
+            return refused.pipe(
+              Effect.flatMap(finish),
+              Effect.updateContext((_: typeof outer) => context)
+            )
+          }
+          // The router runs this uninterruptibly, so that whoever has entered also leaves.
+          return Effect.onExitPrimitive(Effect.flatMap(explained, finish), () => void visit.leave()).pipe(
+            Effect.updateContext((_: typeof outer) => Context.add(context, Visit, visit))
+          )
         })
+      }
     }),
     { global: true }
   )
@@ -143,7 +145,6 @@ const originOf = (url: string): string => (URL.canParse(url) ? new URL(url).orig
 /** What the failure is to the client. Only what nobody foresaw is logged. */
 const explain = Effect.fnUntraced(function* <E>(
   cause: Cause.Cause<E>,
-  request: HttpServerRequest.HttpServerRequest,
   methodsAt: (url: string) => ReadonlyArray<string>
 ) {
   if (Cause.hasInterruptsOnly(cause)) return yield* Effect.failCause(cause)
@@ -153,7 +154,7 @@ const explain = Effect.fnUntraced(function* <E>(
     const detail = "Nobody foresaw this. The log has more under the correlation id"
     return yield* HttpServerRespondable.toResponse(new InternalError({ detail }))
   }
-  const methods = methodsAt(request.url)
+  const methods = methodsAt((yield* HttpServerRequest.HttpServerRequest).url)
   if (methods.length === 0) {
     return yield* HttpServerRespondable.toResponse(new RouteNotFound({ detail: "The addresses are listed at /docs" }))
   }
@@ -203,4 +204,7 @@ const closing = HttpServerResponse.setHeaders(CLOSING)
 
 const decodeProblem = (bytes: Uint8Array): object => JSON.parse(new TextDecoder().decode(bytes))
 
-const pathOf = (request: HttpServerRequest.HttpServerRequest): string => request.url.split("?")[0] ?? ""
+const pathOf = ({ url }: HttpServerRequest.HttpServerRequest): string => {
+  const query = url.indexOf("?")
+  return query === -1 ? url : url.slice(0, query)
+}

@@ -53,6 +53,7 @@ export const makeGate = ({ requests = REQUESTS_MAX, bytes: bytesMax = BODIES_BYT
     const hold = (bytes: number) => {
       bytesHeld += bytes - bytesOwn
       bytesOwn = bytes
+      if (bytesHeld <= bytesMax) return
       for (const longest of incoming) {
         if (bytesHeld <= bytesMax) break
         longest.giveUp()

@@ -1,4 +1,8 @@
-import type { ServiceCallDetail, Status } from "@event-service-agent/orchestration/ports/service-call-reader"
+import type {
+  ServiceCallDetail,
+  ServiceCallReader,
+  Status
+} from "@event-service-agent/orchestration/ports/service-call-reader"
 import { EventBusPort } from "@event-service-agent/platform/event-bus"
 import { type DeadLetter, Outbox } from "@event-service-agent/platform/outbox"
 import { logRefusal, StorageError, Transaction } from "@event-service-agent/platform/transaction"
@@ -8,12 +12,13 @@ import { fromMillis } from "@event-service-agent/schemas/time"
 import { Effect, Option, Schema } from "effect"
 import { type HttpServerRequest, HttpServerResponse } from "effect/http"
 import { HttpApiBuilder, HttpApiSchema } from "effect/http-api"
-import { acceptSubmission } from "./acceptance.ts"
+import { makeAcceptSubmission } from "./acceptance.ts"
 import type { Decision } from "./await-decision.ts"
 import { cancelServiceCall } from "./cancel-service-call.ts"
 import { Api, CancelBody, PAGE_DEFAULT, PAGE_MAX, TagsBody } from "./contract.ts"
 import { encodeCursor } from "./cursor.ts"
 import { RequestCorrelation } from "./edge.ts"
+import type { SubmissionStore } from "./ports/submission-store.ts"
 import { DeadLetterNotFound, NotReady, StorageUnavailable } from "./problem.ts"
 import { fieldErrors, invalid, readJson } from "./read-json.ts"
 import { getServiceCall, listServiceCalls, statusOf } from "./read-service-calls.ts"
@@ -36,103 +41,121 @@ const orUnavailable = <A, E, R>(self: Effect.Effect<A, E | StorageError, R>) =>
       )
   )
 
+/** Gives to handlers what their group is built with, and `orUnavailable`. The hottest one does without: it costs 2 µs. */
+const withServices = <Services>() =>
+  Effect.map(
+    Effect.context<Services>(),
+    (services) =>
+      <A, E, R>(self: Effect.Effect<A, E | StorageError, R>) =>
+        Effect.provideContext(orUnavailable(self), services)
+  )
+
 export const layerServiceCalls = HttpApiBuilder.group(Api, "serviceCalls", (handlers) =>
-  handlers
+  Effect.gen(function* () {
+    const accept = yield* makeAcceptSubmission
+    const served = yield* withServices<ServiceCallReader | SubmissionStore | EventBusPort | Outbox | Transaction>()
     // The hottest route writes its own answer: the contract's encoder would cost it a quarter of its time.
-    .handleRaw(
-      "submit",
-      Effect.fnUntraced(function* ({ params, headers, request }) {
-        const correlationId = yield* RequestCorrelation
-        const sent = { body: yield* readJson(request), headerKey: headers["idempotency-key"] }
-        const { submission, isReplay } = yield* acceptSubmission(params.tenantId, sent, correlationId)
-        const reference = referenceTo(submission, isReplay ? yield* statusOf(submission) : "Submitted")
-        return HttpServerResponse.jsonUnsafe(reference, {
-          status: isReplay ? 200 : 202,
-          headers: { location: reference.links.self, ...(isReplay ? { "idempotency-replayed": "true" } : {}) }
-        })
-      }, orUnavailable)
-    )
-    .handle(
-      "list",
-      Effect.fnUntraced(function* ({ params, query, request }) {
-        const { status = [], tag = [], limit = PAGE_DEFAULT, cursor, q, from, to } = query
-        const filter = {
-          statuses: status,
-          tags: tag,
-          ...(from === undefined ? {} : { from }),
-          ...(to === undefined ? {} : { to }),
-          ...(q === undefined ? {} : { text: q })
-        }
-        const page = { limit, ...(cursor === undefined ? {} : { after: cursor }) }
-        const { items, next } = yield* listServiceCalls(params.tenantId, filter, page)
-        return HttpApiSchema.withHeaders({
-          body: { items, next },
-          headers: next === null ? {} : { link: linkToNext(request, encodeCursor(next)) }
-        })
-      }, orUnavailable)
-    )
-    .handle(
-      "detail",
-      Effect.fnUntraced(function* ({ params }) {
-        return yield* withProblems(yield* getServiceCall(params))
-      }, orUnavailable)
-    )
-    .handleRaw(
-      "cancel",
-      Effect.fnUntraced(function* ({ params, request }) {
-        const { reason = null } = yield* decodeCancel(yield* readJson(request, { whenEmpty: {} }))
-        return yield* answer(yield* cancelServiceCall(params, reason))
-      }, orUnavailable)
-    )
-    .handleRaw(
-      "setTags",
-      Effect.fnUntraced(function* ({ params, request }) {
-        const { tags } = yield* decodeTags(yield* readJson(request))
-        return yield* answer(yield* setServiceCallTags(params, tags))
-      }, orUnavailable)
-    )
+    return handlers
+      .handleRaw(
+        "submit",
+        Effect.fnUntraced(function* ({ params, headers, request }) {
+          const correlationId = yield* RequestCorrelation
+          const sent = { body: yield* readJson(request), headerKey: headers["idempotency-key"] }
+          const { submission, isReplay } = yield* accept(params.tenantId, sent, correlationId)
+          const reference = referenceTo(submission, isReplay ? yield* served(statusOf(submission)) : "Submitted")
+          return HttpServerResponse.jsonUnsafe(reference, {
+            status: isReplay ? 200 : 202,
+            headers: { location: reference.links.self, ...(isReplay ? { "idempotency-replayed": "true" } : {}) }
+          })
+        }, orUnavailable)
+      )
+      .handle(
+        "list",
+        Effect.fnUntraced(function* ({ params, query, request }) {
+          const { status = [], tag = [], limit = PAGE_DEFAULT, cursor, q, from, to } = query
+          const filter = {
+            statuses: status,
+            tags: tag,
+            ...(from === undefined ? {} : { from }),
+            ...(to === undefined ? {} : { to }),
+            ...(q === undefined ? {} : { text: q })
+          }
+          const page = { limit, ...(cursor === undefined ? {} : { after: cursor }) }
+          const { items, next } = yield* listServiceCalls(params.tenantId, filter, page)
+          return HttpApiSchema.withHeaders({
+            body: { items, next },
+            headers: next === null ? {} : { link: linkToNext(request, encodeCursor(next)) }
+          })
+        }, served)
+      )
+      .handle(
+        "detail",
+        Effect.fnUntraced(function* ({ params }) {
+          return yield* withProblems(yield* getServiceCall(params))
+        }, served)
+      )
+      .handleRaw(
+        "cancel",
+        Effect.fnUntraced(function* ({ params, request }) {
+          const { reason = null } = yield* decodeCancel(yield* readJson(request, { whenEmpty: {} }))
+          return yield* answer(yield* cancelServiceCall(params, reason))
+        }, served)
+      )
+      .handleRaw(
+        "setTags",
+        Effect.fnUntraced(function* ({ params, request }) {
+          const { tags } = yield* decodeTags(yield* readJson(request))
+          return yield* answer(yield* setServiceCallTags(params, tags))
+        }, served)
+      )
+  })
 )
 
 export const layerAdmin = HttpApiBuilder.group(Api, "admin", (handlers) =>
-  handlers.handleAll({
-    deadLetters: Effect.fnUntraced(function* ({ query }) {
-      const outbox = yield* Outbox
-      const letters = yield* outbox.deadLetters(query.limit ?? PAGE_MAX)
-      return { items: letters.map((letter) => ({ ...letter.key, ...problemOf(letter) })) }
-    }, orUnavailable),
-    replay: Effect.fnUntraced(function* ({ params }) {
-      const bus = yield* EventBusPort
-      yield* onLetter(params, bus.replay)
-    }, orUnavailable),
-    discard: Effect.fnUntraced(function* ({ params }) {
-      const bus = yield* EventBusPort
-      yield* onLetter(params, bus.discard)
-    }, orUnavailable)
-  })
+  Effect.map(withServices<EventBusPort | Outbox>(), (served) =>
+    handlers.handleAll({
+      deadLetters: Effect.fnUntraced(function* ({ query }) {
+        const outbox = yield* Outbox
+        const letters = yield* outbox.deadLetters(query.limit ?? PAGE_MAX)
+        return { items: letters.map((letter) => ({ ...letter.key, ...problemOf(letter) })) }
+      }, served),
+      replay: Effect.fnUntraced(function* ({ params }) {
+        const bus = yield* EventBusPort
+        yield* onLetter(params, bus.replay)
+      }, served),
+      discard: Effect.fnUntraced(function* ({ params }) {
+        const bus = yield* EventBusPort
+        yield* onLetter(params, bus.discard)
+      }, served)
+    })
+  )
 )
 
 export const layerHealth = HttpApiBuilder.group(Api, "health", (handlers) =>
-  handlers.handleAll({
-    live: () => Effect.succeed({ status: "ok" as const }),
-    ready: Effect.fnUntraced(
-      function* () {
-        const outbox = yield* Outbox
-        const transaction = yield* Transaction
-        yield* outbox.deadLetters(1)
-        const refusal = yield* transaction.refusal
-        if (Option.isSome(refusal)) {
-          const detail = `The storage refuses to write, reading goes on. ${troubleOf(refusal.value)}`
-          return yield* new NotReady({ detail, checks: { storage: "failed" } })
-        }
-        return { status: "ok" as const, checks: { storage: "ok" as const } }
-      },
-      Effect.catchTag("StorageError", (error) =>
-        logRefusal("not ready, since it cannot be read", error).pipe(
-          Effect.andThen(new NotReady({ detail: "The storage cannot be read", checks: { storage: "failed" } }))
-        )
+  Effect.map(withServices<Outbox | Transaction>(), (served) =>
+    handlers.handleAll({
+      live: () => Effect.succeed({ status: "ok" as const }),
+      ready: Effect.fnUntraced(
+        function* () {
+          const outbox = yield* Outbox
+          const transaction = yield* Transaction
+          yield* outbox.deadLetters(1)
+          const refusal = yield* transaction.refusal
+          if (Option.isSome(refusal)) {
+            const detail = `The storage refuses to write, reading goes on. ${troubleOf(refusal.value)}`
+            return yield* new NotReady({ detail, checks: { storage: "failed" } })
+          }
+          return { status: "ok" as const, checks: { storage: "ok" as const } }
+        },
+        Effect.catchTag("StorageError", (error) =>
+          logRefusal("not ready, since it cannot be read", error).pipe(
+            Effect.andThen(new NotReady({ detail: "The storage cannot be read", checks: { storage: "failed" } }))
+          )
+        ),
+        served
       )
-    )
-  })
+    })
+  )
 )
 
 const decode = <A>(schema: Schema.Decoder<A>) => {

@@ -1,7 +1,15 @@
-import { Effect, JsonPointer, type Schema, SchemaIssue } from "effect"
+import { Effect, JsonPointer, Result, type Schema, SchemaIssue } from "effect"
 import type { HttpServerRequest } from "effect/http"
 import { Visit } from "./gate.ts"
-import { ContentTooLarge, type FieldError, InvalidRequest, MalformedJson, NotJson, UNKNOWN_FIELD } from "./problem.ts"
+import {
+  ContentTooLarge,
+  type FieldError,
+  InvalidRequest,
+  MalformedJson,
+  NotJson,
+  type Overloaded,
+  UNKNOWN_FIELD
+} from "./problem.ts"
 
 export const CONTENT_BYTES_MAX = 1_048_576
 export const JSON_DEPTH_MAX = 32
@@ -15,29 +23,33 @@ export const FIELD_ERRORS_MAX = 100
 const utf8 = new TextDecoder("utf-8", { fatal: true })
 
 /** Reads a JSON body. What it gives back is safe to walk: not deep, no `__proto__`, no broken text. */
-export const readJson = Effect.fnUntraced(function* (
-  request: HttpServerRequest.HttpServerRequest,
-  options?: { readonly whenEmpty: unknown }
-) {
-  const bytes = yield* readBytes(request)
-  if (bytes.byteLength === 0 && options !== undefined) return options.whenEmpty
-  if (mediaType(request.headers["content-type"]) !== "application/json") {
-    return yield* new NotJson({ detail: "Send the header Content-Type: application/json" })
-  }
-  if ((request.headers["content-encoding"] ?? "identity") !== "identity") {
-    return yield* new NotJson({ detail: "Send the body as it is, without Content-Encoding" })
-  }
-  const value = yield* Effect.try({
-    try: (): unknown => JSON.parse(utf8.decode(bytes)),
-    catch: () =>
-      new MalformedJson({
-        detail: bytes.byteLength === 0 ? "The body is empty" : "The body is not valid JSON in UTF-8"
-      })
+export const readJson = (request: HttpServerRequest.HttpServerRequest, options?: { readonly whenEmpty: unknown }) =>
+  Effect.flatMap(readBytes(request), (bytes) => {
+    if (bytes.byteLength === 0 && options !== undefined) return Effect.succeed(options.whenEmpty)
+    const read = parseJson(request.headers, bytes)
+    return Result.isSuccess(read) ? Effect.succeed(read.success) : Effect.fail(read.failure)
   })
+
+const parseJson = (
+  headers: HttpServerRequest.HttpServerRequest["headers"],
+  bytes: Uint8Array
+): Result.Result<unknown, NotJson | MalformedJson | InvalidRequest> => {
+  if (mediaType(headers["content-type"]) !== "application/json") {
+    return Result.fail(new NotJson({ detail: "Send the header Content-Type: application/json" }))
+  }
+  if ((headers["content-encoding"] ?? "identity") !== "identity") {
+    return Result.fail(new NotJson({ detail: "Send the body as it is, without Content-Encoding" }))
+  }
+  let value: unknown
+  try {
+    value = JSON.parse(utf8.decode(bytes))
+  } catch {
+    const detail = bytes.byteLength === 0 ? "The body is empty" : "The body is not valid JSON in UTF-8"
+    return Result.fail(new MalformedJson({ detail }))
+  }
   const errors = unsafeParts(value)
-  if (errors.length > 0) return yield* invalid(errors)
-  return value
-})
+  return errors.length > 0 ? Result.fail(invalid(errors)) : Result.succeed(value)
+}
 
 /** @returns an `InvalidRequest` with one entry for each field: what was found first */
 export const invalid = (errors: ReadonlyArray<FieldError>): InvalidRequest => {
@@ -80,21 +92,27 @@ const pointerTo = (path: ReadonlyArray<PropertyKey>): string =>
 export const fragment = (pointer: string): string =>
   `#${pointer.toWellFormed().split("/").map(encodeURIComponent).join("/")}`
 
-const readBytes = Effect.fnUntraced(function* (request: HttpServerRequest.HttpServerRequest) {
+const readBytes = (
+  request: HttpServerRequest.HttpServerRequest
+): Effect.Effect<Uint8Array, ContentTooLarge | MalformedJson | Overloaded, Visit> => {
   const { source, headers } = request
-  if (!(source instanceof Request)) return yield* Effect.die("the request did not come through a web server")
+  if (!(source instanceof Request)) return Effect.die("the request did not come through a web server")
   const announced = headers["transfer-encoding"] === undefined ? Number(headers["content-length"] ?? 0) : undefined
-  if (announced === 0) return new Uint8Array()
-  const visit = yield* Visit
-  if (announced !== undefined && announced <= CONTENT_BYTES_MAX) {
-    return new Uint8Array(yield* visit.receive(announced, () => source.arrayBuffer()))
+  if (announced === 0) return Effect.succeed(new Uint8Array())
+  if (announced === undefined) {
+    return Visit.use((visit) =>
+      Effect.filterOrFail(
+        visit.receive(0, (keepRoom) => readUpTo(CONTENT_BYTES_MAX, source.body, keepRoom)),
+        (bytes) => bytes !== undefined,
+        tooLarge
+      )
+    )
   }
-  const bytes =
-    announced === undefined
-      ? yield* visit.receive(0, (keepRoom) => readUpTo(CONTENT_BYTES_MAX, source.body, keepRoom))
-      : undefined
-  return bytes ?? (yield* new ContentTooLarge({ detail: `At most ${CONTENT_BYTES_MAX} bytes are taken` }))
-})
+  if (announced > CONTENT_BYTES_MAX) return Effect.suspend(() => Effect.fail(tooLarge()))
+  return Visit.use((visit) => visit.receive(announced, () => source.bytes()))
+}
+
+const tooLarge = () => new ContentTooLarge({ detail: `At most ${CONTENT_BYTES_MAX} bytes are taken` })
 
 /** Reads a body that did not announce its length; `undefined` when it has more than `bytesMax`. */
 const readUpTo = async (

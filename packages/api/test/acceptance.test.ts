@@ -144,6 +144,27 @@ describe("acceptSubmission", () => {
   )
 
   test(
+    "refuses a name that it does not know wherever it may be, in a body that is right but for it",
+    Effect.gen(function* () {
+      expect(yield* refusal({ ...goodBody, surprise: 1 })).toEqual(["#/surprise"])
+      expect(yield* refusal(withRequest({ surprise: 1 }))).toEqual(["#/requestSpec/surprise"])
+      const { name: _, ...nameless } = goodBody
+      expect(yield* refusal({ ...nameless, surprise: 1 })).toEqual(["#/surprise", "#/name"])
+      const everything = {
+        ...goodBody,
+        dueAt: "2027-01-01T13:00:00Z",
+        timeoutMs: 1_000,
+        onUnknown: "resend",
+        targetIsIdempotent: true,
+        keepRequest: true,
+        idempotencyKey: "key"
+      }
+      expect(yield* refusal({ ...everything, surprise: 1 })).toEqual(["#/surprise"])
+      expect((yield* accept(everything)).isReplay).toBe(false)
+    })
+  )
+
+  test(
     "tells everything that is wrong at once",
     Effect.gen(function* () {
       const body = {
@@ -261,5 +282,10 @@ describe("canonicalJson", () => {
       })
     )
     expect(canonicalJson({ a: { idempotencyKey: 1 } })).toBe('{"a":{"idempotencyKey":1}}')
+  })
+
+  it("stays as it is: other text would make conflicts of what was accepted before", () => {
+    const body = { b: [{ z: 1, y: null }, "x"], a: { "10": 1, "9": 2, ä: "ü", A: "\n" }, idempotencyKey: "key" }
+    expect(canonicalJson(body)).toBe('{"a":{"9":2,"10":1,"A":"\\n","ä":"ü"},"b":[{"y":null,"z":1},"x"]}')
   })
 })

@@ -55,7 +55,7 @@ export interface Sizes {
 
 export const FULL: Sizes = {
   clients: 64,
-  warmUp: 1_000,
+  warmUp: 5_000,
   now: 10_000,
   due: 3_000,
   duePerSecond: 500,

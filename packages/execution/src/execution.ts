@@ -12,6 +12,9 @@ export const SWEEP_INTERVAL_MS = 1_000
 /** How long a stopping agent waits for the sends that run. */
 export const DRAIN_GRACE_MS = 20_000
 
+/** What a send needs. */
+type Sending = AttemptStore | EventBusPort | HttpClientPort | RequestVault | Transaction
+
 export interface Options {
   /** Names this start of the program; a new random one if absent. Attempts of any other are ended as lost. */
   readonly processId?: string
@@ -30,11 +33,11 @@ export const layer = ({ processId = crypto.randomUUID(), drainGraceMs = DRAIN_GR
     Effect.gen(function* () {
       const bus = yield* EventBusPort
       const transaction = yield* Transaction
-      const context = yield* Effect.context<AttemptStore | EventBusPort | HttpClientPort | RequestVault | Transaction>()
       const performing: Performing = new Map()
 
       // Finalizers run from the last to the first: no new work, then the wait, then the set cuts off what still runs.
       const sends = yield* FiberSet.make<void>()
+      const begin = yield* FiberSet.runtime(sends)<Sending>()
       yield* Effect.addFinalizer(() =>
         // An empty unit comes back after the hooks of all earlier ones: each durable claim has begun its send by then.
         Effect.ignore(transaction.run(Effect.void)).pipe(
@@ -44,13 +47,14 @@ export const layer = ({ processId = crypto.randomUUID(), drainGraceMs = DRAIN_GR
         )
       )
       const perform: Perform = (claimed) => {
-        beginPerforming(performing, claimed)
-        return performAttempt(claimed, performing).pipe(
-          Effect.catchDefect((defect) => Effect.logError("an attempt failed, the sweep will end it", defect)),
-          Effect.provideContext(context),
-          // The writer runs this after a commit: its neighbours must not wait for the start of a send.
-          (send) => Effect.asVoid(FiberSet.run(sends, send, { startImmediately: false }))
+        const send = Effect.catchDefect(performAttempt(claimed, performing), (defect) =>
+          Effect.logError("an attempt failed, the sweep will end it", defect)
         )
+        return Effect.sync(() => {
+          beginPerforming(performing, claimed)
+          // The writer runs this after a commit: its neighbours must not wait for the start of a send.
+          begin(Effect.andThen(Effect.yieldNow, send))
+        })
       }
       yield* endOverdueAttempts(processId, performing, perform).pipe(
         Effect.catchCause((cause) => logRetry("the sweep for lost attempts failed, it will run again", cause)),

@@ -27,13 +27,45 @@ export class EgressPolicy extends Context.Service<
   }
 >()("@event-service-agent/platform/EgressPolicy") {
   static readonly layer = (allow: EgressAllow) =>
-    Layer.succeed(EgressPolicy, {
-      judgeUrl: (text) => judgeUrl(text, allow),
-      mayReach: (url, address) => {
-        const ip = NetAddress.ipFromString(address)
-        return Result.isSuccess(ip) && judgeAddress(ip.success, url, allow) === undefined
+    Layer.sync(EgressPolicy, () => {
+      const hostVerdicts = new Verdicts<string | null>()
+      const addressVerdicts = new Verdicts<boolean>()
+      return {
+        judgeUrl: (text) => {
+          const url = URL.parse(text)
+          if (url === null) return Result.fail("Expected an absolute URL, for example https://example.com/hook")
+          const refusal = judgeForm(url) ?? hostVerdicts.of(url.origin, () => judgeHost(url, allow) ?? null)
+          return refusal === null ? Result.succeed(url) : Result.fail(refusal)
+        },
+        mayReach: (url, address) =>
+          addressVerdicts.of(`${url.origin} ${address}`, () => {
+            const ip = NetAddress.ipFromString(address)
+            return Result.isSuccess(ip) && judgeAddress(ip.success, url, allow) === undefined
+          })
       }
     })
+}
+
+/** Verdicts that are remembered, and how long what they are about may be: whoever submits calls chooses both. */
+const VERDICTS_MAX = 1_000
+const VERDICT_KEY_CHARACTERS_MAX = 300
+
+/**
+ * The verdicts of late. What is allowed never changes, so that one about the same scheme, host, port and address would
+ * be the same again.
+ */
+class Verdicts<A extends string | boolean | null> {
+  readonly #byKey = new Map<string, A>()
+
+  of(key: string, judge: () => A): A {
+    const known = this.#byKey.get(key)
+    if (known !== undefined) return known
+    const verdict = judge()
+    if (key.length > VERDICT_KEY_CHARACTERS_MAX) return verdict
+    if (this.#byKey.size >= VERDICTS_MAX) this.#byKey.clear()
+    this.#byKey.set(key, verdict)
+    return verdict
+  }
 }
 
 /**
@@ -93,18 +125,20 @@ const EMPTY_LABEL = /^\.|\.\./
 const howToOpen = (url: URL) => `Whoever runs this service can open it: EGRESS_ALLOW=${nameOf(url)}:${portOf(url)}`
 const neverCalled = (what: string) => `The host leads to ${what}, which is never called`
 
-const judgeUrl = (text: string, allow: EgressAllow): Result.Result<URL, string> => {
-  if (!URL.canParse(text)) return Result.fail("Expected an absolute URL, for example https://example.com/hook")
-  const url = new URL(text)
+/** The reason to refuse the URL for what is in it beside host and port, if there is one. */
+const judgeForm = (url: URL): string | undefined => {
   if (url.protocol !== "http:" && url.protocol !== "https:") {
-    return Result.fail(`Expected http or https, not ${url.protocol.slice(0, -1)}`)
+    return `Expected http or https, not ${url.protocol.slice(0, -1)}`
   }
-  if (url.username !== "" || url.password !== "") {
-    return Result.fail("Has a user name or password in it: send an Authorization header instead")
-  }
+  return url.username === "" && url.password === ""
+    ? undefined
+    : "Has a user name or password in it: send an Authorization header instead"
+}
+
+/** @param url has http or https, and so an origin of its own */
+const judgeHost = (url: URL, allow: EgressAllow): string | undefined => {
   const literal = literalOf(url)
-  const refusal = literal === undefined ? judgeName(url, allow) : judgeAddress(literal, url, allow)
-  return refusal === undefined ? Result.succeed(url) : Result.fail(refusal)
+  return literal === undefined ? judgeName(url, allow) : judgeAddress(literal, url, allow)
 }
 
 /** The reason to refuse the URL for the name of its host, if there is one. */

@@ -1,15 +1,16 @@
 import type { Consumer } from "@event-service-agent/schemas/envelope"
 import { MessageId, type ServiceCallKey } from "@event-service-agent/schemas/ids"
 import {
+  catalogue,
   consumersOf,
   type Message,
   type MessageDraft,
   type TypeFor
 } from "@event-service-agent/schemas/messages/catalogue"
-import { Context, Effect, Layer, type Scope } from "effect"
+import { Context, Effect, Layer, LogLevel, References, type Scope } from "effect"
 import { SecureRandom } from "effect/crypto"
 import { type Handle, type Inbox, logMessage, makeInbox } from "./inbox.ts"
-import { Outbox } from "./outbox.ts"
+import { type Entry, Outbox } from "./outbox.ts"
 import { type StorageError, Transaction, UnitOfWork } from "./transaction.ts"
 
 /** One handler for each type that the consumer gets. Its writes, its messages and the acknowledgement commit together. */
@@ -44,11 +45,14 @@ export class EventBusPort extends Context.Service<
     readonly discard: (consumer: Consumer, seq: number, key: ServiceCallKey) => Effect.Effect<boolean, StorageError>
   }
 >()("@event-service-agent/platform/EventBusPort") {
-  /** Consumers work straight from the outbox's deliveries, handed over in memory after the commit. */
+  /**
+   * A message takes effect in the transaction that publishes it, when its consumer has nothing older to do for the same
+   * call; otherwise consumers work from the outbox's deliveries, handed over in memory after the commit.
+   */
   static readonly layerEmbedded = Layer.effect(
     EventBusPort,
     Effect.suspend(() => makeEmbedded())
-  ).pipe(Layer.provide(SecureRandom.layerWebCrypto))
+  )
 
   static readonly layerMemory = EventBusPort.layerEmbedded.pipe(
     Layer.provideMerge(Layer.merge(Outbox.layerMemory, Transaction.layerMemory))
@@ -58,7 +62,6 @@ export class EventBusPort extends Context.Service<
 const makeEmbedded = Effect.fnUntraced(function* () {
   const outbox = yield* Outbox
   const transaction = yield* Transaction
-  const random = yield* SecureRandom.SecureRandom
   const inboxes = new Map<Consumer, Inbox>()
 
   const hand = (consumer: Consumer, use: (inbox: Inbox) => Effect.Effect<void>) =>
@@ -80,31 +83,79 @@ const makeEmbedded = Effect.fnUntraced(function* () {
     return true
   })
 
-  return EventBusPort.of({
-    publish: Effect.fnUntraced(function* (drafts) {
-      const messages: Array<Message> = []
-      for (const draft of drafts) {
-        messages.push({ ...draft, messageId: MessageId.make(yield* random.uuidV7()), schemaVersion: 1 })
-      }
-      const unit = yield* UnitOfWork
-      for (const { seq, message } of yield* outbox.append(messages)) {
-        yield* logMessage("publish", message)
-        for (const consumer of consumersOf(message.type)) {
-          const delivery = { seq, attempts: 0, availableAt: 0, message }
-          unit.afterCommit(hand(consumer, (inbox) => inbox.handOver(delivery)))
+  /**
+   * Writes all that a unit has published. What a consumer can take at once, it handles in this unit, and what it
+   * publishes joins in; the rest gets deliveries. A consumer that fails must not harm the publisher: then the unit runs
+   * again, and everything is delivered later.
+   */
+  const writeOut = Effect.fnUntraced(function* (unit: UnitOfWork["Service"], published: ReadonlyArray<Message>) {
+    const entries: Array<Entry> = []
+    const waiting: Array<{ readonly consumer: Consumer; readonly index: number; readonly release: () => void }> = []
+    const isDebugging = yield* LogLevel.isEnabled("Debug")
+    // It grows meanwhile.
+    for (const message of published) {
+      if (isDebugging) yield* logMessage("publish", message)
+      const to: Array<Consumer> = []
+      for (const consumer of consumersOf(message.type)) {
+        const inbox = inboxes.get(consumer)
+        if (inbox !== undefined && !unit.isRepeated && inbox.isFreeFor(message)) {
+          if (isDebugging) yield* logMessage("consume", message)
+          yield* inbox.handle(message)
+          continue
         }
+        const release = inbox?.reserve(message) ?? (() => {})
+        unit.onRollback(release)
+        waiting.push({ consumer, index: entries.length, release })
+        to.push(consumer)
       }
-    }),
+      // Nobody is left to read a command that has been carried out.
+      if (to.length > 0 || catalogue[message.type].kind === "event") entries.push({ message, to })
+    }
+    publishedIn.delete(unit)
+    if (entries.length === 0) return
+    const firstSeq = yield* outbox.append(entries)
+    for (const { consumer, index, release } of waiting) {
+      const entry = entries[index]
+      if (entry === undefined) continue
+      const delivery = { seq: firstSeq + index, attempts: 0, availableAt: 0, message: entry.message }
+      unit.afterCommit(
+        Effect.andThen(
+          Effect.sync(release),
+          hand(consumer, (inbox) => inbox.handOver(delivery))
+        )
+      )
+    }
+  })
+
+  /** What each unit has published so far. */
+  const publishedIn = new WeakMap<UnitOfWork["Service"], Array<Message>>()
+
+  return EventBusPort.of({
+    publish: (drafts) =>
+      Effect.map(UnitOfWork, (unit) => {
+        const messages = drafts.map(
+          (draft): Message => ({ ...draft, messageId: MessageId.make(SecureRandom.uuidV7Unsafe()), schemaVersion: 1 })
+        )
+        const published = publishedIn.get(unit)
+        if (published !== undefined) published.push(...messages)
+        else {
+          publishedIn.set(unit, messages)
+          unit.takeOn(writeOut(unit, messages))
+        }
+      }),
     subscribe: <C extends Consumer, H extends Handlers<C>>(consumer: C, handlers: H) =>
       Effect.gen(function* () {
         const context = yield* Effect.context<ServicesOf<H>>()
         // `Handlers` has a handler for each type the catalogue sends here, and `context` all that they need beside the
         // unit. TypeScript follows neither through the generic.
         const byType = handlers as Readonly<Record<string, (message: Message) => ReturnType<Handle>>>
+        // In place of the publisher's services rather than beside them: to merge the two costs as much as a statement.
+        const own = Context.add(context as Context.Context<never>, References.PreventSchedulerYield, true)
         const handle: Handle = (message) =>
-          Effect.provideContext(
+          Effect.updateContext(
             byType[message.type]?.(message) ?? Effect.die(`${consumer} has no handler for ${message.type}`),
-            context as Context.Context<never>
+            (publishers: Context.Context<UnitOfWork>) =>
+              Context.add(own, UnitOfWork, Context.get(publishers, UnitOfWork))
           )
         const inbox = yield* makeInbox(consumer, handle).pipe(
           Effect.provideService(Outbox, outbox),

@@ -1,7 +1,7 @@
 import type { Consumer } from "@event-service-agent/schemas/envelope"
 import type { ServiceCallKey } from "@event-service-agent/schemas/ids"
 import type { Message } from "@event-service-agent/schemas/messages/catalogue"
-import { Cause, Clock, Effect, Exit, Latch, Option, Scope } from "effect"
+import { Cause, Clock, Effect, Exit, Latch, LogLevel, Option, Scope } from "effect"
 import { bytesOf, type Delivery, keyOf, Outbox } from "./outbox.ts"
 import { logRefusal, retryStorage, STORAGE_RETRY_MS, StorageError, Transaction, UnitOfWork } from "./transaction.ts"
 
@@ -23,6 +23,11 @@ export type Handle = (message: Message) => Effect.Effect<void, unknown, UnitOfWo
 
 /** One consumer's messages in memory: a lane for each call, worked on side by side, each in order. */
 export interface Inbox {
+  readonly handle: Handle
+  /** Whether the consumer has handled everything that there was for the message's call. */
+  readonly isFreeFor: (message: Message) => boolean
+  /** Lets nothing of the message's call overtake it on its way here. Returns what ends that. */
+  readonly reserve: (message: Message) => () => void
   /** Takes a message that was just committed. */
   readonly handOver: (delivery: Delivery) => Effect.Effect<void>
   /** Lets the messages of a call go on that waited behind a dead letter. */
@@ -44,6 +49,8 @@ export const makeInbox = Effect.fnUntraced(function* (consumer: Consumer, handle
   const scope = yield* Scope.fork(yield* Effect.scope)
   const lanes = new Map<string, Lane>()
   const parked = new Set<string>()
+  /** How many messages of each call will be handed over. */
+  const reserved = new Map<string, number>()
   let held = 0
   let heldBytes = 0
   /** Lanes that are not waiting for a later try. */
@@ -146,7 +153,7 @@ export const makeInbox = Effect.fnUntraced(function* (consumer: Consumer, handle
   const deliver = (delivery: Delivery): Effect.Effect<Option.Option<Delivery>> => {
     const { message, seq } = delivery
     const handled = Effect.gen(function* () {
-      yield* logMessage("consume", message)
+      if (yield* LogLevel.isEnabled("Debug")) yield* logMessage("consume", message)
       const isFirst = yield* outbox.settle(consumer, seq)
       if (isFirst) yield* handle(message)
     })
@@ -192,6 +199,20 @@ export const makeInbox = Effect.fnUntraced(function* (consumer: Consumer, handle
   yield* Effect.addFinalizer(() => Effect.timeoutOption(Effect.interruptible(isIdle.await), INBOX_DRAIN_MS))
 
   const inbox: Inbox = {
+    handle,
+    isFreeFor: (message) => {
+      const name = laneName(keyOf(message))
+      return !(isBehind || lanes.has(name) || reserved.has(name) || parked.has(name))
+    },
+    reserve: (message) => {
+      const name = laneName(keyOf(message))
+      reserved.set(name, (reserved.get(name) ?? 0) + 1)
+      return () => {
+        const others = (reserved.get(name) ?? 1) - 1
+        if (others === 0) reserved.delete(name)
+        else reserved.set(name, others)
+      }
+    },
     handOver: (delivery) => {
       if (held >= HELD_MAX || heldBytes >= HELD_BYTES_MAX) isBehind = true
       return isBehind ? Effect.void : take(delivery)

@@ -1,6 +1,6 @@
 import type { Consumer } from "@event-service-agent/schemas/envelope"
 import type { ServiceCallKey } from "@event-service-agent/schemas/ids"
-import { consumersOf, type Message } from "@event-service-agent/schemas/messages/catalogue"
+import type { Message } from "@event-service-agent/schemas/messages/catalogue"
 import { Context, Effect, Layer } from "effect"
 import { type StorageError, UnitOfWork } from "./transaction.ts"
 
@@ -17,6 +17,12 @@ export interface Delivery {
   /** Not to be tried before: milliseconds since 1970. */
   readonly availableAt: number
   readonly message: Message
+}
+
+/** A message that is written, with the consumers that have yet to handle it. */
+export interface Entry {
+  readonly message: Message
+  readonly to: ReadonlyArray<Consumer>
 }
 
 /** A message that its consumer could not handle. Later messages of the same call wait behind it. */
@@ -39,10 +45,11 @@ export interface DeadLetter {
 export class Outbox extends Context.Service<
   Outbox,
   {
-    /** Adds the messages, and a delivery for each of their consumers. */
-    readonly append: (
-      messages: ReadonlyArray<Message>
-    ) => Effect.Effect<ReadonlyArray<{ readonly seq: number; readonly message: Message }>, StorageError, UnitOfWork>
+    /**
+     * Adds the messages, and a delivery for each consumer that has yet to handle one. A sealed request is kept only for
+     * them. Returns the seq of the first message; the others follow on it.
+     */
+    readonly append: (entries: ReadonlyArray<Entry>) => Effect.Effect<number, StorageError, UnitOfWork>
     /** Deletes the delivery. False when it was gone: the message has taken effect before. */
     readonly settle: (consumer: Consumer, seq: number) => Effect.Effect<boolean, StorageError, UnitOfWork>
     /** Keeps a failed delivery for another try. */
@@ -145,14 +152,15 @@ const makeMemory = (): Outbox["Service"] => {
     })
 
   return {
-    append: Effect.fnUntraced(function* (messages) {
-      const appended = messages.map((message) => ({ seq: ++lastSeq, message }))
-      for (const { seq, message } of appended) {
-        for (const consumer of consumersOf(message.type)) {
+    append: Effect.fnUntraced(function* (entries) {
+      const first = lastSeq + 1
+      for (const { message, to } of entries) {
+        const seq = ++lastSeq
+        for (const consumer of to) {
           yield* put(idOf(consumer, seq), { consumer, seq, attempts: 0, availableAt: 0, message, letter: undefined })
         }
       }
-      return appended
+      return first
     }),
     settle: (consumer, seq) => change(idOf(consumer, seq), false, () => undefined),
     postpone: (consumer, { seq, attempts, availableAt }) =>

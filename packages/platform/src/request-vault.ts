@@ -2,9 +2,10 @@ import { createCipheriv, createDecipheriv, createHmac, hkdfSync } from "node:cry
 import { RequestSpec } from "@event-service-agent/schemas/http-request"
 import type { ServiceCallKey } from "@event-service-agent/schemas/ids"
 import { Context, Effect, Layer, Redacted, Schema } from "effect"
-import { Aead, SecureRandom } from "effect/crypto"
 
 export const SECRET_KEY_BYTES = 32
+/** Through node:crypto: about 20 times as fast as WebCrypto on Bun for small inputs. */
+const ALGORITHM = "aes-256-gcm"
 const KEY_ID_BYTES = 4
 const NONCE_BYTES = 12
 const TAG_BYTES = 16
@@ -32,65 +33,49 @@ export class RequestVault extends Context.Service<
 >()("@event-service-agent/platform/RequestVault") {
   /** @param secret 32 random bytes; whoever has them can read every stored request */
   static readonly layer = (secret: Redacted.Redacted<Uint8Array>) =>
-    Layer.effect(RequestVault, make(Redacted.value(secret))).pipe(
-      Layer.provide(Aead.layerWebCryptoWith({ implementations: { aes256Gcm: nodeAes256Gcm } })),
-      Layer.provide(SecureRandom.layerWebCrypto)
-    )
+    Layer.sync(RequestVault, () => make(Redacted.value(secret)))
 }
 
-const RequestJson = Schema.fromJsonString(RequestSpec)
-const encodeRequest = Schema.encodeSync(RequestJson)
-const decodeRequest = Schema.decodeUnknownEffect(RequestJson)
+const decodeRequest = Schema.decodeUnknownEffect(Schema.fromJsonString(RequestSpec))
 
-const make = Effect.fnUntraced(function* (secret: Uint8Array) {
-  const aead = yield* Aead.Aead
+const make = (secret: Uint8Array): RequestVault["Service"] => {
   const derive = (use: string) => new Uint8Array(hkdfSync("sha256", secret, "", `event-service-agent/${use}`, 32))
-  const key = yield* Effect.orDie(Aead.key(Aead.aes256Gcm, derive("seal")))
+  const key = derive("seal")
   const keyId = derive("key-id").subarray(0, KEY_ID_BYTES)
   const fingerprintKey = derive("fingerprint")
   const isOwn = (sealed: Uint8Array) => Buffer.from(keyId).equals(sealed.subarray(0, KEY_ID_BYTES))
 
-  return RequestVault.of({
-    seal: Effect.fnUntraced(function* (call, request) {
-      const nonce = SecureRandom.randomBytesUnsafe(NONCE_BYTES)
-      const plaintext = new TextEncoder().encode(encodeRequest(request))
-      const sealed = yield* Effect.orDie(aead.encrypt(key, plaintext, { nonce, aad: aadOf(call) }))
-      return Buffer.concat([keyId, nonce, sealed])
-    }),
+  return {
+    seal: (call, request) =>
+      Effect.sync(() => {
+        const nonce = crypto.getRandomValues(new Uint8Array(NONCE_BYTES))
+        const cipher = createCipheriv(ALGORITHM, key, nonce).setAAD(aadOf(call))
+        const ciphertext = cipher.update(JSON.stringify(request), "utf8")
+        return Buffer.concat([keyId, nonce, ciphertext, cipher.final(), cipher.getAuthTag()])
+      }),
     open: Effect.fnUntraced(function* (call, sealed) {
       if (!isOwn(sealed)) return yield* new RequestUnreadable({ reason: "it was sealed with another key" })
-      const nonce = sealed.subarray(KEY_ID_BYTES, KEY_ID_BYTES + NONCE_BYTES)
-      const ciphertext = sealed.subarray(KEY_ID_BYTES + NONCE_BYTES)
-      const plaintext = yield* Effect.mapError(
-        aead.decrypt(key, ciphertext, { nonce, aad: aadOf(call) }),
-        () => new RequestUnreadable({ reason: "it was changed, or belongs to another call" })
-      )
+      const plaintext = yield* Effect.try({
+        try: () => decrypt(key, sealed.subarray(KEY_ID_BYTES), aadOf(call)),
+        catch: () => new RequestUnreadable({ reason: "it was changed, or belongs to another call" })
+      })
       return yield* Effect.mapError(
-        decodeRequest(new TextDecoder().decode(plaintext)),
+        decodeRequest(plaintext),
         () => new RequestUnreadable({ reason: "it holds no request" })
       )
     }),
     isOwn,
     fingerprint: (text) => createHmac("sha256", fingerprintKey).update(text).digest("hex")
-  })
-})
-
-const aadOf = (call: ServiceCallKey) => new TextEncoder().encode(`${call.tenantId}/${call.serviceCallId}`)
-
-/** The same algorithm through node:crypto, about 20 times as fast as WebCrypto on Bun for small inputs. */
-const nodeAes256Gcm: Aead.Implementation = {
-  encrypt: (key, nonce, plaintext, aad) => {
-    const cipher = createCipheriv("aes-256-gcm", key, nonce).setAAD(aad)
-    return Buffer.concat([cipher.update(plaintext), cipher.final(), cipher.getAuthTag()])
-  },
-  decrypt: (key, nonce, ciphertext, aad) => {
-    if (ciphertext.byteLength < TAG_BYTES) return undefined
-    const end = ciphertext.byteLength - TAG_BYTES
-    const decipher = createDecipheriv("aes-256-gcm", key, nonce).setAAD(aad).setAuthTag(ciphertext.subarray(end))
-    try {
-      return Buffer.concat([decipher.update(ciphertext.subarray(0, end)), decipher.final()])
-    } catch {
-      return undefined
-    }
   }
+}
+
+const aadOf = (call: ServiceCallKey) => Buffer.from(`${call.tenantId}/${call.serviceCallId}`)
+
+/** Throws unless the key sealed the bytes, which begin with the nonce and end with the tag, under this `aad`. */
+const decrypt = (key: Uint8Array, bytes: Uint8Array, aad: Uint8Array): string => {
+  const tagAt = bytes.byteLength - TAG_BYTES
+  const decipher = createDecipheriv(ALGORITHM, key, bytes.subarray(0, NONCE_BYTES), { authTagLength: TAG_BYTES })
+    .setAAD(aad)
+    .setAuthTag(bytes.subarray(tagAt))
+  return decipher.update(bytes.subarray(NONCE_BYTES, tagAt), undefined, "utf8") + decipher.final("utf8")
 }

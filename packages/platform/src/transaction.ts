@@ -1,4 +1,4 @@
-import { Cause, Clock, Context, Effect, Exit, Latch, Layer, Option, Schema } from "effect"
+import { Cause, Clock, Context, Effect, Exit, Latch, Layer, Option, References, Schema } from "effect"
 
 /** Units that one commit may hold: bounds how long a unit waits for its neighbours. */
 export const COMMIT_BATCH_MAX = 512
@@ -10,6 +10,8 @@ export const STORAGE_RETRY_MS = 250
 export const REFUSAL_MS = 10_000
 /** Between two lines of a kind about it. */
 export const REFUSAL_LOG_MS = 10_000
+
+const SYNC = "sync"
 
 /** The storage could not do what was asked. Nothing of the unit was kept; trying again later is right. */
 export class StorageError extends Schema.TaggedError<StorageError>()("StorageError", {
@@ -24,9 +26,9 @@ export class StorageError extends Schema.TaggedError<StorageError>()("StorageErr
   get isFull(): boolean {
     return this.message.includes("disk is full")
   }
-  /** Whether what is stored cannot be trusted any more. */
+  /** Whether what is stored cannot be trusted any more: after a failed sync nobody knows what is on the disk. */
   get isDamaged(): boolean {
-    return this.message.includes("disk image is malformed")
+    return this.operation === SYNC || this.message.includes("disk image is malformed")
   }
 }
 
@@ -38,6 +40,13 @@ export class UnitOfWork extends Context.Service<
     readonly afterCommit: (hook: Effect.Effect<void>) => void
     /** Takes back a change made in memory, when the unit's writes are rolled back. */
     readonly onRollback: (undo: () => void) => void
+    /**
+     * Adds work that is done after the unit's own, in the same commit. When it fails, nothing of the unit is kept, and
+     * the unit runs once more with `isRepeated`.
+     */
+    readonly takeOn: (work: Effect.Effect<void, unknown, UnitOfWork>) => void
+    /** What was taken on has failed in an earlier run: now nothing should be that can be done later. */
+    readonly isRepeated: boolean
   }
 >()("@event-service-agent/platform/UnitOfWork") {}
 
@@ -107,7 +116,10 @@ export const retryStorage = <A, R>(self: Effect.Effect<A, StorageError, R>): Eff
 /** What the writer needs of a database connection that is its alone. Each function may throw. */
 export interface Journal {
   readonly begin: () => void
+  /** Nobody is told of it before `sync`. */
   readonly commit: () => void
+  /** Makes what was committed durable, while the thread goes on with other work; at once if it returns nothing. */
+  readonly sync: () => Promise<void> | undefined
   readonly rollback: () => void
   readonly savepoint: () => void
   readonly releaseSavepoint: () => void
@@ -126,36 +138,43 @@ export const makeTransaction = Effect.fnUntraced(function* (journal: Journal) {
   /** Once met, nothing more is written: what would be accepted now is lost when a backup is restored. */
   let damage: StorageError | undefined
 
-  const writeNext = Effect.gen(function* () {
-    yield* hasWork.await
-    // Lets every fiber that is ready now add its unit to this commit.
-    yield* Effect.yieldNow
+  const commitNext = Effect.gen(function* () {
     const batch = waiting.splice(0, COMMIT_BATCH_MAX).filter((unit) => !unit.isAbandoned)
     if (waiting.length === 0) hasWork.closeUnsafe()
     const writesBefore = journal.writes()
-    const failures = damage === undefined ? commitAll(journal, batch) : new Map(batch.map((unit) => [unit, damage]))
+    const committed = damage === undefined ? commitAll(journal, batch) : failAll(batch, damage)
+    const hasWritten = journal.writes() !== writesBefore
+    const unsynced = hasWritten ? yield* syncError(journal) : undefined
+    const failures = unsynced === undefined ? committed : failAll(batch, unsynced)
     const [failure] = failures.values()
     if (failure?.isDamaged === true) damage = failure
     if (failure !== undefined) refused = { error: failure, atNanos: yield* Clock.monotonicTimeNanos }
     // A commit without writes succeeds on a full disk, too.
-    else if (journal.writes() !== writesBefore) refused = undefined
+    else if (hasWritten) refused = undefined
     for (const unit of batch) {
       const itsFailure = failures.get(unit)
       if (itsFailure === undefined) for (const hook of unit.hooks) yield* logDefect(hook)
       unit.answer(itsFailure === undefined ? undefined : Exit.fail(itsFailure))
     }
   })
+  const writeNext = hasWork.await.pipe(
+    // Lets every fiber that is ready now add its unit to this commit.
+    Effect.andThen(Effect.yieldNow),
+    Effect.andThen(Effect.uninterruptible(commitNext))
+  )
   yield* Effect.forkScoped(Effect.forever(writeNext))
 
   return Transaction.of({
     run: <A, E, R>(work: Effect.Effect<A, E, R>) =>
       Effect.contextWith((context: Context.Context<Exclude<R, UnitOfWork>>) =>
         Effect.callback<A, E | StorageError>((resume) => {
-          let exit: Exit.Exit<A, E> | undefined
-          const runWork = Effect.runSyncExitWith(context)
+          let exit: Exit.Exit<A, E | StorageError> | undefined
+          // However many steps it has, it does not let others run in between.
+          const runWork = Effect.runSyncExitWith(Context.add(context, References.PreventSchedulerYield, true))
           const unit = new Unit(
-            (uow) => {
-              exit = runWork(Effect.provideService(work, UnitOfWork, uow))
+            (uow, takenOn) => {
+              const whole = Effect.tap(work, () => takenOn)
+              exit = runWork(Effect.provideService(whole, UnitOfWork, uow))
               if (Exit.isFailure(exit)) {
                 stopIfWaiting(exit.cause)
                 const error = Cause.squash(exit.cause)
@@ -185,6 +204,8 @@ const stopIfWaiting = (cause: Cause.Cause<unknown>): void => {
   if (Cause.isAsyncFiberError(failure)) failure.fiber.interruptUnsafe()
 }
 
+type UnitEnd = "done" | "failed" | "to be repeated"
+
 /** One unit on its way through the writer, with what it registered in its latest run. */
 class Unit {
   hooks: Array<Effect.Effect<void>> = []
@@ -193,7 +214,9 @@ class Unit {
   isAbandoned = false
   /** So far: in its latest run, if it has run. */
   hasOnlyRead = true
-  readonly work: (uow: UnitOfWork["Service"]) => boolean
+  /** What it had taken on has failed. */
+  isRepeated = false
+  readonly work: (uow: UnitOfWork["Service"], takenOn: Effect.Effect<void, StorageError, UnitOfWork>) => boolean
   readonly answer: (failure: Exit.Exit<never, StorageError> | undefined) => void
 
   constructor(work: Unit["work"], answer: Unit["answer"]) {
@@ -201,17 +224,39 @@ class Unit {
     this.answer = answer
   }
 
-  /** Whether the unit succeeded. Throws when the storage ended the transaction under it. */
-  run(journal: Journal): boolean {
+  /** Throws when the storage ended the transaction under it. */
+  run(journal: Journal): UnitEnd {
     const before = journal.writes()
-    const succeeded = this.work({
-      afterCommit: (hook) => this.hooks.push(hook),
-      onRollback: (undo) => this.undos.push(undo)
-    })
+    const wasRepeated = this.isRepeated
+    const takenOn: Array<Effect.Effect<void, unknown, UnitOfWork>> = []
+    const succeeded = this.work(
+      {
+        afterCommit: (hook) => this.hooks.push(hook),
+        onRollback: (undo) => this.undos.push(undo),
+        takeOn: (work) => takenOn.push(work),
+        isRepeated: wasRepeated
+      },
+      Effect.suspend(() => (takenOn.length === 0 ? Effect.void : this.doAll(takenOn)))
+    )
     if (!succeeded) this.hooks = []
     this.hasOnlyRead = journal.writes() === before && this.undos.length === 0
     if (!journal.isActive()) throw new Error("the storage ended the transaction, as it does when the disk is full")
-    return succeeded
+    if (succeeded) return "done"
+    return this.isRepeated && !wasRepeated ? "to be repeated" : "failed"
+  }
+
+  /** What is taken on may take on more. Only the storage's failures are the unit's own, when it is repeated. */
+  private doAll(takenOn: Array<Effect.Effect<void, unknown, UnitOfWork>>) {
+    const next = Effect.suspend((): Effect.Effect<void, unknown, UnitOfWork> => {
+      const work = takenOn.shift()
+      return work === undefined ? Effect.void : Effect.andThen(work, next)
+    })
+    return Effect.catchCause(next, (cause) => {
+      this.isRepeated = true
+      const failure = Cause.squash(cause)
+      stopIfWaiting(cause)
+      return failure instanceof StorageError ? Effect.fail(failure) : Effect.die(failure)
+    })
   }
 
   undo(): void {
@@ -221,7 +266,23 @@ class Unit {
   }
 }
 
-/** Makes durable what it can. Returns why the rest was not kept. */
+/** Why nobody knows whether what was committed is on the disk, if so. */
+const syncError = (journal: Journal): Effect.Effect<StorageError | undefined> =>
+  Effect.suspend(() => {
+    const synced = journal.sync()
+    if (synced === undefined) return Effect.undefined
+    return Effect.promise(() =>
+      synced.then(
+        () => undefined,
+        (cause) => new StorageError({ operation: SYNC, cause })
+      )
+    )
+  })
+
+const failAll = (batch: ReadonlyArray<Unit>, error: StorageError): ReadonlyMap<Unit, StorageError> =>
+  new Map(batch.map((unit) => [unit, error]))
+
+/** Commits what it can. Returns why the rest was not kept. */
 const commitAll = (journal: Journal, batch: ReadonlyArray<Unit>): ReadonlyMap<Unit, StorageError> => {
   const failures = new Map<Unit, StorageError>()
   const failure = batch.length === 0 ? undefined : commitBatch(journal, batch)
@@ -239,12 +300,13 @@ const commitAll = (journal: Journal, batch: ReadonlyArray<Unit>): ReadonlyMap<Un
 const commitBatch = (journal: Journal, batch: ReadonlyArray<Unit>): StorageError | undefined => {
   try {
     journal.begin()
-    if (!writeTogether(journal, batch)) {
+    const end = writeTogether(journal, batch)
+    if (end !== "done") {
       journal.rollback()
       for (const unit of batch.toReversed()) unit.undo()
-      if (batch.length === 1) return undefined
+      if (end === "failed" && batch.length === 1) return undefined
       journal.begin()
-      writeApart(journal, batch)
+      for (const unit of batch) writeApart(journal, unit)
     }
     journal.commit()
     return undefined
@@ -256,21 +318,25 @@ const commitBatch = (journal: Journal, batch: ReadonlyArray<Unit>): StorageError
 }
 
 /**
- * Without savepoints, which cost about 40 % of the throughput. False when a unit failed after it changed something:
- * then the batch has to be written again, apart.
+ * Without savepoints, which cost about 40 % of the throughput. When a unit failed after it changed something, or is to
+ * be repeated, the batch has to be written again, apart.
  */
-const writeTogether = (journal: Journal, batch: ReadonlyArray<Unit>): boolean =>
-  batch.every((unit) => unit.run(journal) || unit.hasOnlyRead)
-
-const writeApart = (journal: Journal, batch: ReadonlyArray<Unit>): void => {
+const writeTogether = (journal: Journal, batch: ReadonlyArray<Unit>): UnitEnd => {
   for (const unit of batch) {
-    journal.savepoint()
-    if (!unit.run(journal)) {
-      journal.rollbackToSavepoint()
-      unit.undo()
-    }
-    journal.releaseSavepoint()
+    const end = unit.run(journal)
+    if (end === "to be repeated" || (end === "failed" && !unit.hasOnlyRead)) return end
   }
+  return "done"
+}
+
+const writeApart = (journal: Journal, unit: Unit): void => {
+  journal.savepoint()
+  for (let end = unit.run(journal); end !== "done"; end = unit.run(journal)) {
+    journal.rollbackToSavepoint()
+    unit.undo()
+    if (end === "failed") break
+  }
+  journal.releaseSavepoint()
 }
 
 const ignoreThrow = (f: () => void): void => {
@@ -288,6 +354,7 @@ const logDefect = (hook: Effect.Effect<void>) =>
 export const memoryJournal: Journal = {
   begin: () => {},
   commit: () => {},
+  sync: () => undefined,
   rollback: () => {},
   savepoint: () => {},
   releaseSavepoint: () => {},

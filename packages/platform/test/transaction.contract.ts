@@ -14,7 +14,8 @@ export const transactionContract = (name: string, layer: Layer.Layer<Transaction
 
     const write = Effect.fnUntraced(function* (call: number, n: number) {
       const outbox = yield* Outbox
-      yield* outbox.append([{ ...numbered(call, n), messageId: messageId(n), schemaVersion: 1 }])
+      const message = { ...numbered(call, n), messageId: messageId(n), schemaVersion: 1 as const }
+      yield* outbox.append([{ message, to: ["orchestration"] }])
     })
     const written = (call: number) =>
       Effect.gen(function* () {

@@ -18,11 +18,14 @@ export const message = <
   const To extends Consumer
 >(definition: {
   readonly type: Type
+  /** A command says what to do, an event what has happened. */
+  readonly kind: "command" | "event"
   readonly aggregateType: AggregateType
   readonly to: ReadonlyArray<To>
   readonly payload: Payload
 }) => ({
   type: definition.type,
+  kind: definition.kind,
   aggregateType: definition.aggregateType,
   to: definition.to,
   payload: Schema.Struct(definition.payload),

@@ -26,3 +26,29 @@ export type CorrelationId = typeof CorrelationId.Type
 /** A service call's full name. Every query names the tenant. */
 export const ServiceCallKey = Schema.Struct({ tenantId: TenantId, serviceCallId: ServiceCallId })
 export type ServiceCallKey = typeof ServiceCallKey.Type
+
+let latestMs = 0
+let counter = 0
+/** What the ids of this millisecond begin with. */
+let time = ""
+const COUNTER_MAX = 0xfff
+const VERSION = 0x7000
+
+/**
+ * A new UUIDv7, several times as fast as `SecureRandom`'s. Those of one process sort in the order in which they were
+ * made: a counter follows the time, which runs ahead when a millisecond needs more or when the clock goes back.
+ *
+ * @param nowMs milliseconds since 1970
+ */
+export const newUuid = (nowMs: number): string => {
+  if (nowMs > latestMs || counter === COUNTER_MAX) {
+    latestMs = Math.max(nowMs, latestMs + 1)
+    counter = 0
+    const hex = latestMs.toString(16).padStart(12, "0")
+    time = `${hex.slice(0, 8)}-${hex.slice(8)}`
+  } else {
+    counter++
+  }
+  // Any random UUID ends as one of version 7 does: with the variant and 62 random bits.
+  return `${time}-${(VERSION + counter).toString(16)}${crypto.randomUUID().slice(18)}`
+}

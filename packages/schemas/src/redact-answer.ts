@@ -36,7 +36,7 @@ export const redactAnswer = (
     if (!isHeaderShown(lower)) return [isSecretName(lower) ? MASK : lower, MASK] as const
     return [lower, scrubHeader(lower, value, findEcho)] as const
   })
-  const snippet = maskSpans(body, [...findEcho(body, isCut), ...secretSpans(body, isCut)], MASK)
+  const snippet = maskSpans(body, findEcho(body, isCut).concat(secretSpans(body, isCut)), MASK)
   return { headers: Object.fromEntries(shown), bodySnippet: cutToBytes(snippet, BODY_SNIPPET_BYTES_MAX) }
 }
 
@@ -46,7 +46,7 @@ const scrubHeader = (name: string, value: string, findEcho: FindEcho): string =>
   const echoed = findEcho(value, isCut)
   return name === "location"
     ? redactUrl(maskSpans(value, echoed, encodeURIComponent(MASK)))
-    : maskSpans(value, [...echoed, ...secretSpans(value, isCut)], MASK)
+    : maskSpans(value, echoed.concat(secretSpans(value, isCut)), MASK)
 }
 
 const cutToBytes = (text: string, bytesMax: number): string => {

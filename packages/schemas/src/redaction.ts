@@ -3,6 +3,7 @@ import { isSecretParameter, looksRandom } from "./secret-shapes.ts"
 import { maskSpans, type Span, secretSpans } from "./secret-spans.ts"
 
 export const MASK = "[redacted]"
+const MASK_IN_URL = encodeURIComponent(MASK)
 
 /** Header values that are shown unless they look secret; every other one is masked. */
 const HEADERS_SHOWN = new Set([
@@ -59,8 +60,8 @@ export const redactText = (text: string): string => maskSpans(text, secretSpans(
  * are secret by their name or their look. Takes relative ones, too.
  */
 export const redactUrl = (text: string): string => {
-  const url = splitUrl(URL.canParse(text) ? new URL(text).href : text)
-  return url.origin + maskSpans(url.rest, urlSpans(url.rest), encodeURIComponent(MASK))
+  const url = splitUrl(URL.parse(text)?.href ?? text)
+  return url.origin + maskSpans(url.rest, urlSpans(url.rest), MASK_IN_URL)
 }
 
 /** A URL in pieces: what is shown, and what is not. */
@@ -98,10 +99,9 @@ export const urlSpans = (rest: string): ReadonlyArray<Span> => {
     const isInQuery = query !== -1 && at > query
     const isSeparator = isInQuery ? code === AMPERSAND : code === SLASH || code === SEMICOLON || at === query
     if (!isSeparator && at < rest.length) continue
+    const part = rest.slice(start, at)
     // Most parts are too short to hold a secret without a name.
-    if (at - start >= UNNAMED_CHARACTERS_MIN || rest.slice(start, at).includes("=")) {
-      spans.push(...partSpans(rest.slice(start, at), start))
-    }
+    if (part.length >= UNNAMED_CHARACTERS_MIN || part.includes("=")) spans.push(...partSpans(part, start))
     start = at + 1
   }
   return [...webhookSpans(rest), ...spans]

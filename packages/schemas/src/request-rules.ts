@@ -11,9 +11,14 @@ export interface RequestProblem {
 /**
  * What keeps the request from being sent exactly as it is written; empty when nothing does. Where it may go is the
  * egress policy's to judge.
+ *
+ * @param url the request's URL, from whoever has parsed it already; `null` when it cannot be
  */
-export const requestProblems = (spec: RequestSpec): ReadonlyArray<RequestProblem> => [
-  ...urlProblems(spec.url),
+export const requestProblems = (
+  spec: RequestSpec,
+  url: URL | null = URL.parse(spec.url)
+): ReadonlyArray<RequestProblem> => [
+  ...urlProblems(spec.url, url?.href),
   ...headersProblems(Object.entries(spec.headers ?? {})),
   ...bodyProblems(spec)
 ]
@@ -27,11 +32,11 @@ const HEADER_VALUE = /^[\t\x20-\x7e]*$/
 // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what it finds
 const CONTROL_CHARACTER = /[\x00-\x1f\x7f]/
 
-const urlProblems = (url: string): ReadonlyArray<RequestProblem> => {
+const urlProblems = (text: string, href = text): ReadonlyArray<RequestProblem> => {
   const pointer = "/url"
   // A URL parser drops line breaks in silence.
-  if (CONTROL_CHARACTER.test(url)) return [{ pointer, detail: "Has a control character or a line break: remove it" }]
-  const { length } = URL.canParse(url) ? new URL(url).href : url
+  if (CONTROL_CHARACTER.test(text)) return [{ pointer, detail: "Has a control character or a line break: remove it" }]
+  const { length } = href
   if (length <= URL_CHARACTERS_MAX) return []
   return [{ pointer, detail: `Has ${length} characters as sent, expected at most ${URL_CHARACTERS_MAX}` }]
 }

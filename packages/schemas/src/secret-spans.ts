@@ -57,7 +57,7 @@ export const secretSpans = (text: string, isCut = false): ReadonlyArray<Span> =>
       while (next < length && isWord(text.charCodeAt(next))) next++
       // Most words are short, and a short one is followed at most by a credential.
       if (next - at >= SHAPE_CHARACTERS_MIN || (isCut && next === length)) found = inRun(text, at, next, isCut)
-      else if (next - at === 5 || next - at === 6) found = afterScheme(text, at, next, isCut)
+      else if ((code | 0x20) === LETTER_B && next - at <= "bearer".length) found = afterScheme(text, at, next, isCut)
       else if (next - at === PEM_BEGIN.length && text.startsWith(PEM_BEGIN, at)) found = privateKey(text, at)
     } else if (code === COLON) {
       found = text.startsWith("//", next) ? userInfo(text, next + 2) : afterColon(text, at)
@@ -84,6 +84,7 @@ const BACKSLASH = 0x5c
 const DASH = 0x2d
 const DOT = 0x2e
 const UNDERSCORE = 0x5f
+const LETTER_B = 0x62
 const DOUBLE_QUOTE = 0x22
 const SINGLE_QUOTE = 0x27
 /** Longer ones are no names. */
@@ -242,7 +243,9 @@ const afterEquals = (text: string, equals: number): Found => {
   while (from > 0 && from > equals - NAME_CHARACTERS_MAX && isIn(FORM_NAME, text.charCodeAt(from - 1))) from--
   const name = text.slice(from, equals).replace(/(?:\]|%5D)$/i, "")
   const isParameter = /[?&]/.test(text[from - 1] ?? "")
-  if (!isSecretMember(name) && !(isParameter && isSecretParameter(name))) return NOTHING
+  const isSecret =
+    (mayEndSecretName(name, name.length) && isSecretMember(name)) || (isParameter && isSecretParameter(name))
+  if (!isSecret) return NOTHING
   const quote = text[equals + 1]
   if (quote === '"' || quote === "'") {
     return found(equals + 2, stringEnd(text, equals + 2, { quote, slashes: 0 }))

@@ -1,5 +1,6 @@
 import { isIP } from "node:net"
 import { dirname, join } from "node:path"
+import type { Retention } from "@event-service-agent/adapters/sqlite/retention"
 import { type EgressAllow, parseEgressAllow } from "@event-service-agent/platform/egress-policy"
 import { Effect, type LogLevel, Result, Runtime, Schema } from "effect"
 
@@ -20,6 +21,7 @@ export interface Settings {
   readonly echoPort: number | null
   readonly inFlightMax: number
   readonly inFlightPerTenantMax: number
+  readonly retention: Retention
 }
 
 /** Some settings are wrong. Holds a line for each: the key, the problem and the fix. Exit code 78 (EX_CONFIG). */
@@ -37,6 +39,14 @@ type Environment = Readonly<Record<string, string | undefined>>
 
 /** Requests that Bun sends at the same time when BUN_CONFIG_MAX_HTTP_REQUESTS does not say otherwise. */
 const BUN_REQUESTS_DEFAULT = 256
+
+const DAY_MS = 86_400_000
+const UNIT_MS: ReadonlyMap<string, number> = new Map([
+  ["d", DAY_MS],
+  ["h", 3_600_000],
+  ["m", 60_000],
+  ["s", 1_000]
+])
 
 const LOG_LEVELS: ReadonlyMap<string, LogLevel.LogLevel> = new Map([
   ["trace", "Trace"],
@@ -98,6 +108,13 @@ export const readSettings = Effect.fnUntraced(function* (environment: Environmen
     integer(1, requestsMax),
     `a number of calls from 1 to ${requestsMax}, which is BUN_CONFIG_MAX_HTTP_REQUESTS`
   )
+  const readAge = (key: string, fallbackMs: number) =>
+    read<number | null>(
+      key,
+      fallbackMs,
+      (text) => (text === "off" ? null : ageMs(text)),
+      "a time such as 30d, 12h, 15m or 45s, or off to keep for ever"
+    )
   const settings: Settings = {
     host,
     port,
@@ -124,7 +141,13 @@ export const readSettings = Effect.fnUntraced(function* (environment: Environmen
       Math.ceil(inFlightMax / 4),
       integer(1, inFlightMax),
       `a number of calls from 1 to IN_FLIGHT_MAX, ${inFlightMax}`
-    )
+    ),
+    retention: {
+      finishedMs: readAge("RETENTION_FINISHED", 30 * DAY_MS),
+      eventsMs: readAge("RETENTION_EVENTS", 7 * DAY_MS),
+      deadLettersMs: readAge("RETENTION_DEAD_LETTERS", 90 * DAY_MS),
+      keptRequestsMs: readAge("RETENTION_KEPT_REQUESTS", 30 * DAY_MS)
+    }
   }
   if (environment["NATS_URL"]) {
     problems.push("NATS_URL is set: this version has no NATS transport yet. Unset it to run on the embedded one.")
@@ -152,6 +175,13 @@ const integer =
     const value = /^\d{1,9}$/.test(text) ? Number(text) : Number.NaN
     return value >= min && value <= max ? value : undefined
   }
+
+/** A whole number of units and the unit; up to 99999 days. */
+const ageMs = (text: string): number | undefined => {
+  const [, amount = "", unit = ""] = /^([1-9]\d{0,4})([dhms])$/.exec(text) ?? []
+  const unitMs = UNIT_MS.get(unit)
+  return unitMs === undefined ? undefined : Number(amount) * unitMs
+}
 
 const nonEmpty = (text: string): string => text
 

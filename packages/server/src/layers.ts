@@ -4,6 +4,7 @@ import { HostResolver } from "@event-service-agent/adapters/http/host-resolver"
 import * as SqliteAttemptStore from "@event-service-agent/adapters/sqlite/attempt-store"
 import * as SqliteDatabase from "@event-service-agent/adapters/sqlite/database"
 import * as SqliteOutbox from "@event-service-agent/adapters/sqlite/outbox"
+import * as SqliteRetention from "@event-service-agent/adapters/sqlite/retention"
 import * as SqliteServiceCallReader from "@event-service-agent/adapters/sqlite/service-call-reader"
 import * as SqliteServiceCallRepository from "@event-service-agent/adapters/sqlite/service-call-repository"
 import * as SqliteSubmissionStore from "@event-service-agent/adapters/sqlite/submission-store"
@@ -24,7 +25,7 @@ import { HttpRouter } from "effect/http"
 import { layer as layerBanner } from "./banner.ts"
 import type { Settings } from "./config.ts"
 import { serveEcho } from "./echo-target.ts"
-import { jsonLogger, lineLogger, logfmtLogger } from "./log-line.ts"
+import { jsonLines, logfmtLines, prettyLines, toOutput } from "./log-line.ts"
 import { checkSecretKey, loadSecretKey } from "./secret-key.ts"
 
 /** Requests under way get this long when the service stops. With execution's 20 s and three inboxes of 2 s: below 30 s. */
@@ -60,6 +61,7 @@ export const layer = (
       )
       return layerBanner(settings, echoPort).pipe(
         Layer.provide(layerHttp(settings)),
+        Layer.provide(SqliteRetention.layer(settings.retention)),
         Layer.provide(Timer.layer),
         Layer.provide(execution),
         Layer.provide(Orchestration.layer({ total: settings.inFlightMax, perTenant: settings.inFlightPerTenantMax })),
@@ -88,8 +90,8 @@ const layerHttp = ({ host, port, allowedHosts }: Settings) =>
   )
 
 const layerLogs = ({ logFormat, logLevel }: Settings) => {
-  const loggers = { pretty: lineLogger, json: jsonLogger, logfmt: logfmtLogger }
-  return Layer.merge(Logger.layer([loggers[logFormat]]), Layer.succeed(References.MinimumLogLevel, logLevel))
+  const formats = { pretty: prettyLines, json: jsonLines, logfmt: logfmtLines }
+  return Layer.merge(Logger.layer([toOutput(formats[logFormat])]), Layer.succeed(References.MinimumLogLevel, logLevel))
 }
 
 const allowEcho = (port: number | null): EgressAllow =>

@@ -1,10 +1,14 @@
 import { Database, SQLiteError, type SQLQueryBindings, type Statement } from "bun:sqlite"
 import { StorageError } from "@event-service-agent/platform/transaction"
-import { Effect } from "effect"
+import { Effect, Exit } from "effect"
 
 export type Bindings = ReadonlyArray<SQLQueryBindings>
 
-/** A prepared statement. Each call is one synchronous step in SQLite; a failure is a `StorageError`. */
+/**
+ * A prepared statement. Each call is one synchronous step in SQLite; a failure is a `StorageError`. Called inside a
+ * transaction, the step is taken at once and its exit returned, which saves the effect for each of the many steps of a
+ * unit of work. Called anywhere else, it is an effect like any other.
+ */
 export interface Prepared<Row> {
   readonly all: (...bindings: Bindings) => Effect.Effect<ReadonlyArray<Row>, StorageError>
   readonly first: (...bindings: Bindings) => Effect.Effect<Row | undefined, StorageError>
@@ -14,10 +18,12 @@ export interface Prepared<Row> {
   ) => Effect.Effect<{ readonly changes: number; readonly lastId: number }, StorageError>
 }
 
-/** One connection of bun:sqlite, with a count of the writes made through it. */
+/** One connection of bun:sqlite, with counts for those who work on it. */
 export class SqliteConnection {
   readonly database: Database
   writes = 0
+  /** Changes when writes were taken back: what is known of them only in memory is to be forgotten. */
+  generation = 0
 
   constructor(path: string, mode: "create" | "readonly") {
     this.database = new Database(path, {
@@ -31,17 +37,18 @@ export class SqliteConnection {
   /** Prepares on first use. The text is the statement's name in errors, so it holds no values. */
   prepare<Row = never>(sql: string): Prepared<Row> {
     let prepared: Statement<Row, Array<SQLQueryBindings>> | undefined
+    const step = <A>(f: (statement: Statement<Row, Array<SQLQueryBindings>>) => A): Exit.Exit<A, StorageError> => {
+      try {
+        prepared ??= this.database.prepare(sql)
+        return Exit.succeed(f(prepared))
+      } catch (cause) {
+        const error = new StorageError({ operation: sql.trim().split(/\s+/, 4).join(" "), cause })
+        // Trying again would not help: the statement or its values are wrong, which is a bug.
+        return isBug(cause) ? Exit.die(error.message) : Exit.fail(error)
+      }
+    }
     const use = <A>(f: (statement: Statement<Row, Array<SQLQueryBindings>>) => A): Effect.Effect<A, StorageError> =>
-      Effect.suspend(() => {
-        try {
-          prepared ??= this.database.prepare(sql)
-          return Effect.succeed(f(prepared))
-        } catch (cause) {
-          const error = new StorageError({ operation: sql.trim().split(/\s+/, 4).join(" "), cause })
-          // Trying again would not help: the statement or its values are wrong, which is a bug.
-          return isBug(cause) ? Effect.die(error.message) : Effect.fail(error)
-        }
-      })
+      this.database.inTransaction ? step(f) : Effect.suspend(() => step(f))
     return {
       all: (...bindings) => use((statement) => statement.all(...bindings)),
       first: (...bindings) => use((statement) => statement.get(...bindings) ?? undefined),

@@ -15,7 +15,7 @@ import {
   type Sent
 } from "@event-service-agent/schemas/outcome"
 import { requestProblems } from "@event-service-agent/schemas/request-rules"
-import { Clock, Effect, Exit, Layer, Result, Schedule } from "effect"
+import { type Clock, Effect, Layer, Result } from "effect"
 import { NetAddress } from "effect/net"
 import { codeOf } from "../error-code.ts"
 import { HostResolver } from "./host-resolver.ts"
@@ -41,47 +41,26 @@ export const layer = Layer.effect(
     // Starts Bun's client, with nobody there to reach: out of file descriptors, its first use would end the process.
     fetch.preconnect("http://127.0.0.1:1")
 
-    const perform = Effect.fnUntraced(function* (request: RequestSpec, progress: Progress) {
-      const [problem] = requestProblems(request)
-      if (problem !== undefined) {
-        const message = `The request breaks a rule at ${problem.pointer}: ${problem.detail}`
-        return yield* progress.failed("RequestUnreadable", message)
-      }
-      const judged = policy.judgeUrl(request.url)
-      if (Result.isFailure(judged)) return yield* progress.failed("BlockedDestination", BLOCKED)
-      const url = judged.success
-      const host = hostOf(url)
-      const addresses = isIP(host) === 0 ? yield* addressesOf(host, resolver, progress) : [host]
-      if (!addresses.every((address) => policy.mayReach(url, address))) {
-        return yield* progress.failed("BlockedDestination", BLOCKED)
-      }
-      // A refused connection carried nothing, so the next address still gets the one request.
-      const [first, ...others] = addresses.slice(0, ADDRESSES_TRIED_MAX).map((address) =>
-        Effect.retry(exchange(request, url, address, progress), {
-          while: () => progress.lacksDescriptor,
-          schedule: Schedule.spaced(DESCRIPTOR_RETRY_MS)
-        })
-      )
-      if (first === undefined) return yield* progress.failed("DnsFailed", "The host name has no address")
-      return yield* others.reduce(
-        (before, other) =>
-          Effect.catchIf(
-            before,
-            ({ kind }) => kind === "ConnectionFailed",
-            () => other
-          ),
-        first
-      )
-    })
-
     return HttpClientPort.of({
-      send: Effect.fn("HttpClient.send")(function* (request, { timeoutMs }) {
-        const progress = new Progress(yield* Clock.monotonicTimeNanos, timeoutMs)
-        return yield* Effect.timeoutOrElse(perform(request, progress), {
-          duration: timeoutMs,
-          orElse: () => progress.timedOut()
+      // Without a generator, a span or fibers of its own: those would cost more than all else that is done beside fetch.
+      send: (request, { timeoutMs }) =>
+        Effect.clockWith((clock) => {
+          const progress = new Progress(clock, timeoutMs)
+          const judged = policy.judgeUrl(request.url)
+          const [problem] = requestProblems(request, Result.getOrUndefined(judged))
+          if (problem !== undefined) {
+            const message = `The request breaks a rule at ${problem.pointer}: ${problem.detail}`
+            return progress.failed("RequestUnreadable", message)
+          }
+          if (Result.isFailure(judged)) return progress.failed("BlockedDestination", BLOCKED)
+          const url = judged.success
+          const host = hostOf(url)
+          const sendTo = (addresses: ReadonlyArray<string>) =>
+            addresses.every((address) => policy.mayReach(url, address))
+              ? exchangeWithOneOf(addresses.slice(0, ADDRESSES_TRIED_MAX), request, url, progress)
+              : progress.failed("BlockedDestination", BLOCKED)
+          return isIP(host) === 0 ? Effect.flatMap(addressesOf(host, resolver, progress), sendTo) : sendTo([host])
         })
-      })
     })
   })
 )
@@ -101,20 +80,23 @@ class Progress {
   status: number | undefined
   /** Nothing was sent, only because the process had no file descriptor left. */
   lacksDescriptor = false
+  readonly clock: Clock.Clock
+  readonly timeoutMs: number
   readonly #startedNanos: bigint
-  readonly #timeoutMs: number
 
-  constructor(startedNanos: bigint, timeoutMs: number) {
-    this.#startedNanos = startedNanos
-    this.#timeoutMs = timeoutMs
+  constructor(clock: Clock.Clock, timeoutMs: number) {
+    this.clock = clock
+    this.timeoutMs = timeoutMs
+    this.#startedNanos = clock.monotonicTimeNanosUnsafe()
   }
 
-  isTooLate(nowNanos: bigint): boolean {
-    return Number(nowNanos - this.#startedNanos) >= this.#timeoutMs * 1e6
+  /** Whole milliseconds until the timeout, which has come when there are none. */
+  remainingMs(): number {
+    return Math.ceil(this.timeoutMs - Number(this.clock.monotonicTimeNanosUnsafe() - this.#startedNanos) / 1e6)
   }
 
   timedOut(): SendFailed {
-    return this.failed("Timeout", `No complete answer within ${this.#timeoutMs} ms`)
+    return this.failed("Timeout", `No complete answer within ${this.timeoutMs} ms`)
   }
 
   failed(kind: FailureKind, message: string): SendFailed {
@@ -129,39 +111,74 @@ class Progress {
 }
 
 /** The host of a URL, an IPv6 address without its brackets. */
-const hostOf = (url: URL) => url.hostname.replace(/^\[(.*)\]$/, "$1")
+const hostOf = ({ hostname }: URL) => (hostname.startsWith("[") ? hostname.slice(1, -1) : hostname)
 
 const addressesOf = (host: string, resolver: HostResolver["Service"], progress: Progress) =>
   Effect.mapError(resolver.addressesOf(host), ({ code }) =>
     progress.failed("DnsFailed", `The host name could not be resolved${inBrackets(code)}`)
-  )
+  ).pipe(Effect.timeoutOrElse({ duration: progress.timeoutMs, orElse: () => progress.timedOut() }))
 
-/** One request to one address. Whatever the end, the connection is closed. */
+/** A refused connection carried nothing, so the next address still gets the one request. */
+const exchangeWithOneOf = (
+  addresses: ReadonlyArray<string>,
+  request: RequestSpec,
+  url: URL,
+  progress: Progress
+): Effect.Effect<Answer, SendFailed> => {
+  const [address, ...others] = addresses
+  if (address === undefined) return progress.failed("DnsFailed", "The host name has no address")
+  return Effect.catch(exchange(request, url, address, progress), (failure) => {
+    if (progress.lacksDescriptor) {
+      const again = Effect.suspend(() => exchangeWithOneOf(addresses, request, url, progress))
+      return Effect.delay(again, Math.min(DESCRIPTOR_RETRY_MS, progress.remainingMs()))
+    }
+    const mayGoOn = failure.kind === "ConnectionFailed" && others.length > 0
+    return mayGoOn ? exchangeWithOneOf(others, request, url, progress) : failure
+  })
+}
+
+/** One request to one address. Whatever the end, the timeout and an interruption included, the connection is closed. */
 const exchange = (request: RequestSpec, url: URL, address: string, progress: Progress) =>
-  Effect.clockWith((clock) => {
-    // A process that was stopped during the look-up finds both this and the timeout due, in any order.
-    if (progress.isTooLate(clock.monotonicTimeNanosUnsafe())) return progress.timedOut()
+  Effect.callback<Answer, SendFailed>((resume) => {
     progress.lacksDescriptor = false
-    const controller = new AbortController()
-    const pinned = new URL(url)
-    pinned.hostname = NetAddress.formatUrlHostString(address)
+    // A process that was stopped during the look-up finds both this and the timeout due, in any order.
+    const remainingMs = progress.remainingMs()
+    if (remainingMs <= 0) return resume(progress.timedOut())
+    const pinned = address === hostOf(url) ? url : withHost(address, url)
     // A setter that refuses says nothing, and fetch would look the name up again.
-    if (isIP(hostOf(pinned)) === 0) return progress.failed("BlockedDestination", BLOCKED)
+    if (isIP(hostOf(pinned)) === 0) return resume(progress.failed("BlockedDestination", BLOCKED))
+    const controller = new AbortController()
     const init = initOf(request, url, progress, controller.signal)
+    const stop = () => {
+      clearTimeout(timer)
+      controller.abort()
+    }
+    const timer = setTimeout(() => {
+      stop()
+      resume(progress.timedOut())
+    }, remainingMs)
     // Over TLS nothing leaves before the certificate is accepted.
     progress.sent = url.protocol === "https:" ? "no" : "maybe"
-    return Effect.tryPromise({
-      try: () => receive(() => fetch(pinned, init), progress, clock),
-      catch: (cause) => failureOf(cause, progress)
-    }).pipe(
-      // After a whole answer fetch has closed the connection already, and an abort would only cost time.
-      Effect.onExit((exit) =>
-        Exit.isSuccess(exit) && exit.value.bodyBytes < RESPONSE_BODY_BYTES_MAX
-          ? Effect.void
-          : Effect.sync(() => controller.abort())
-      )
+    receive(() => fetch(pinned, init), progress).then(
+      (answer) => {
+        // After a whole answer fetch has closed the connection already, and an abort would only cost time.
+        if (answer.bodyBytes < RESPONSE_BODY_BYTES_MAX) clearTimeout(timer)
+        else stop()
+        resume(Effect.succeed(answer))
+      },
+      (cause) => {
+        stop()
+        resume(failureOf(cause, progress))
+      }
     )
+    return Effect.sync(stop)
   })
+
+const withHost = (address: string, url: URL): URL => {
+  const pinned = new URL(url)
+  pinned.hostname = NetAddress.formatUrlHostString(address)
+  return pinned
+}
 
 const initOf = (request: RequestSpec, url: URL, progress: Progress, signal: AbortSignal): BunFetchRequestInit => {
   const headers = new Headers(request.headers)
@@ -182,26 +199,29 @@ const initOf = (request: RequestSpec, url: URL, progress: Progress, signal: Abor
     verbose: false,
     timeout: false,
     signal,
-    tls: {
-      ...(isIP(hostOf(url)) === 0 ? { serverName: url.hostname.replace(/\.+$/, "") } : {}),
-      rejectUnauthorized: true,
-      checkServerIdentity: (host, certificate) => {
-        // The failure already says that nothing was sent.
-        if (signal.aborted) return new Error("aborted")
-        const refusal = checkServerIdentity(host, certificate)
-        if (refusal === undefined) progress.sent = "maybe"
-        return refusal
-      }
-    }
+    tls: url.protocol === "https:" ? tlsOf(url, progress, signal) : { rejectUnauthorized: true }
   }
 }
+
+const tlsOf = (url: URL, progress: Progress, signal: AbortSignal): BunFetchRequestInitTLS => ({
+  ...(isIP(hostOf(url)) === 0 ? { serverName: url.hostname.replace(/\.+$/, "") } : {}),
+  rejectUnauthorized: true,
+  checkServerIdentity: (host, certificate) => {
+    // The failure already says that nothing was sent.
+    if (signal.aborted) return new Error("aborted")
+    const refusal = checkServerIdentity(host, certificate)
+    if (refusal === undefined) progress.sent = "maybe"
+    return refusal
+  }
+})
 
 /** Such as 000. */
 class UnreadableStatus extends Error {
   readonly code = "UnreadableStatus"
 }
 
-const receive = async (send: () => Promise<Response>, progress: Progress, clock: Clock.Clock): Promise<Answer> => {
+const receive = async (send: () => Promise<Response>, progress: Progress): Promise<Answer> => {
+  const { clock } = progress
   const startedNanos = clock.monotonicTimeNanosUnsafe()
   const sentAt = clock.currentTimeMillisUnsafe()
   progress.sentAt = sentAt

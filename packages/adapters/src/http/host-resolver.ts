@@ -28,7 +28,7 @@ export class HostResolver extends Context.Service<
   static readonly layer = Layer.sync(HostResolver, () => {
     const follow = followServers()
     return {
-      addressesOf: Effect.fn("HostResolver.addressesOf")(function* (host) {
+      addressesOf: Effect.fnUntraced(function* (host) {
         follow(yield* Clock.currentTimeMillis)
         const found = yield* Effect.tryPromise({ try: () => Bun.dns.lookup(host), catch: lookupFailed })
         return found.map(({ address }) => address)

@@ -46,7 +46,7 @@ export const layer = Layer.effect(
 
     return AttemptStore.of({
       claim: ({ key, number, processId, startedAt, deadlineAt, correlationId, causationId, sealedForResend }) =>
-        Effect.map(
+        Effect.mapEager(
           claim.run(
             key.tenantId,
             key.serviceCallId,
@@ -61,22 +61,23 @@ export const layer = Layer.effect(
           ({ changes }) => changes === 1
         ),
       close: (key, number, outcome) =>
-        Effect.map(
+        Effect.mapEager(
           close.run(encodeOutcome(outcome), key.tenantId, key.serviceCallId, number),
           ({ changes }) => changes === 1
         ),
       keepEvidence: (key, number, result) =>
-        Effect.asVoid(keepEvidence.run(encodeOutcome(result), key.tenantId, key.serviceCallId, number)),
-      attemptsOf: (key) => Effect.map(attemptsOf.all(key.tenantId, key.serviceCallId), (rows) => rows.map(toRecorded)),
+        Effect.mapEager(keepEvidence.run(encodeOutcome(result), key.tenantId, key.serviceCallId, number), () => {}),
+      attemptsOf: (key) =>
+        Effect.mapEager(attemptsOf.all(key.tenantId, key.serviceCallId), (rows) => rows.map(toRecorded)),
       overdueOfAllTenants: (now, processId, limit) =>
-        Effect.map(overdue.all(toMillis(now), processId, limit), (rows) => rows.map(toOpen))
+        Effect.mapEager(overdue.all(toMillis(now), processId, limit), (rows) => rows.map(toOpen))
     })
   })
 )
 
-const OutcomeJson = Schema.fromJsonString(AttemptOutcome)
-const encodeOutcome = Schema.encodeSync(OutcomeJson)
-const decodeOutcome = Schema.decodeSync(OutcomeJson)
+/** As the schema encodes it: plain data, and times that write themselves as RFC 3339. */
+const encodeOutcome = (outcome: AttemptOutcome): string => JSON.stringify(outcome)
+const decodeOutcome = Schema.decodeSync(Schema.fromJsonString(AttemptOutcome))
 
 const toOpen = (row: AttemptRow): OpenAttempt => ({
   key: { tenantId: row.tenant_id, serviceCallId: row.service_call_id },

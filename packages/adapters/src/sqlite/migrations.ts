@@ -150,6 +150,37 @@ export const migrations: ReadonlyArray<string> = [
     FROM earlier_attempts;
   DROP TABLE earlier_attempts;
   CREATE INDEX execution_attempts_open ON execution_attempts (deadline_at, process_id) WHERE outcome IS NULL;
+  `,
+  // Without foreign keys: for each message that is deleted, SQLite would walk through all that is not handled.
+  `
+  ALTER TABLE deliveries RENAME TO earlier_deliveries;
+  CREATE TABLE deliveries (
+    consumer        TEXT NOT NULL,
+    seq             INTEGER NOT NULL,
+    tenant_id       TEXT NOT NULL,
+    service_call_id TEXT NOT NULL,
+    attempts        INTEGER NOT NULL,
+    available_at    INTEGER NOT NULL,
+    PRIMARY KEY (consumer, seq)
+  ) STRICT, WITHOUT ROWID;
+  INSERT INTO deliveries SELECT * FROM earlier_deliveries;
+  DROP TABLE earlier_deliveries;
+
+  ALTER TABLE dead_letters RENAME TO earlier_dead_letters;
+  CREATE TABLE dead_letters (
+    consumer        TEXT NOT NULL,
+    seq             INTEGER NOT NULL,
+    tenant_id       TEXT NOT NULL,
+    service_call_id TEXT NOT NULL,
+    type            TEXT NOT NULL,
+    attempts        INTEGER NOT NULL,
+    error           TEXT NOT NULL,
+    died_at         INTEGER NOT NULL,
+    PRIMARY KEY (consumer, seq)
+  ) STRICT, WITHOUT ROWID;
+  INSERT INTO dead_letters SELECT * FROM earlier_dead_letters;
+  DROP TABLE earlier_dead_letters;
+  CREATE INDEX dead_letters_of_call ON dead_letters (tenant_id, service_call_id);
   `
 ]
 

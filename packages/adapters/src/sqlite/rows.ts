@@ -15,7 +15,7 @@ export const insertRows = (connection: SqliteConnection, insert: string, columns
   const statements = Array.from({ length: ROWS_MAX }, (_, index) =>
     connection.prepare(`${insert} ${Array.from({ length: index + 1 }, () => row).join(", ")}`)
   )
-  return Effect.fnUntraced(function* (rows: ReadonlyArray<Bindings>) {
+  return Effect.fnUntracedEager(function* (rows: ReadonlyArray<Bindings>) {
     let lastId = 0
     for (let start = 0; start < rows.length; start += ROWS_MAX) {
       const chunk = rows.slice(start, start + ROWS_MAX)

@@ -1,15 +1,21 @@
-import { isEnded, type ServiceCall } from "@event-service-agent/orchestration/domain/service-call"
+import { isEnded, type Running, type ServiceCall } from "@event-service-agent/orchestration/domain/service-call"
 import {
   type CountByTenant,
   RevisionConflict,
   ServiceCallRepository
 } from "@event-service-agent/orchestration/ports/service-call-repository"
-import type { TenantId } from "@event-service-agent/schemas/ids"
+import type { ServiceCallKey, TenantId } from "@event-service-agent/schemas/ids"
 import { toMillis } from "@event-service-agent/schemas/time"
 import { Effect, Layer, Option } from "effect"
 import { WriteConnection } from "./database.ts"
 import { insertRows } from "./rows.ts"
-import { changingColumns, fixedColumns, type ServiceCallRow, toServiceCall } from "./service-call-rows.ts"
+import {
+  changingColumns,
+  fixedColumns,
+  runningColumns,
+  type ServiceCallRow,
+  toServiceCall
+} from "./service-call-rows.ts"
 
 export const layer = Layer.effect(
   ServiceCallRepository,
@@ -24,13 +30,18 @@ export const layer = Layer.effect(
          attempt, attempt_started_at, finished_at, lateness_ms, outcome, sealed)
        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`
     )
-    const update = writer.prepare(
-      `UPDATE service_calls SET revision = ?, status = ?, tags = ?, scheduled_at = ?, is_due = ?, started_at = ?,
-         attempt = ?, attempt_started_at = ?, finished_at = ?, lateness_ms = ?, outcome = ?
-       WHERE tenant_id = ? AND service_call_id = ? AND revision = ? AND status = ?`
-    )
-    const eraseSealed = writer.prepare(
-      "UPDATE service_calls SET sealed = NULL WHERE tenant_id = ? AND service_call_id = ? AND sealed IS NOT NULL"
+    const updateWith = (more: string) =>
+      writer.prepare(
+        `UPDATE service_calls SET revision = ?, status = ?, tags = ?, scheduled_at = ?, is_due = ?, started_at = ?,
+           attempt = ?, attempt_started_at = ?, finished_at = ?, lateness_ms = ?, outcome = ?${more}
+         WHERE tenant_id = ? AND service_call_id = ? AND revision = ? AND status = ?`
+      )
+    const update = updateWith("")
+    const updateAndErase = updateWith(", sealed = NULL")
+    // Without the columns of an index: SQLite would write the index again, although nothing in it changes.
+    const updateRunning = writer.prepare(
+      `UPDATE service_calls SET revision = ?, tags = ?, attempt = ?, attempt_started_at = ?
+       WHERE tenant_id = ? AND service_call_id = ? AND revision = ? AND status = 'Running'`
     )
     const oldestDue = writer.prepare<ServiceCallRow>(
       `SELECT * FROM service_calls WHERE tenant_id = ? AND is_due = 1
@@ -53,38 +64,73 @@ export const layer = Layer.effect(
     const tagRows = (call: ServiceCall) =>
       call.tags.map((tag) => [call.tenantId, tag, toMillis(call.acceptedAt), call.serviceCallId])
 
+    /**
+     * The calls that run, as they were last written: each is asked for twice, and to read a row takes longer than to
+     * write it. No other process writes, and what is rolled back is forgotten.
+     */
+    const running = new Map<string, Running>()
+    let generation = writer.generation
+    const recall = () => {
+      if (generation !== writer.generation) running.clear()
+      generation = writer.generation
+      return running
+    }
+    const remember = (call: ServiceCall) => {
+      if (call._tag === "Running") recall().set(nameOf(call), call)
+      else recall().delete(nameOf(call))
+    }
+
+    const write = (before: ServiceCall, after: ServiceCall) => {
+      const { tenantId, serviceCallId, revision } = before
+      if (before._tag === "Running" && after._tag === "Running") {
+        return updateRunning.run(...runningColumns(after), tenantId, serviceCallId, revision)
+      }
+      const statement = isEnded(after) && !after.keepRequest ? updateAndErase : update
+      return statement.run(...changingColumns(after), tenantId, serviceCallId, revision, before._tag)
+    }
+
     return ServiceCallRepository.of({
       find: (key) =>
-        Effect.map(find.first(key.tenantId, key.serviceCallId), (row) =>
-          row === undefined ? Option.none() : Option.some(toServiceCall(row))
-        ),
-      insert: Effect.fnUntraced(function* (call, kept = null) {
+        Effect.suspend(() => {
+          const known = recall().get(nameOf(key))
+          if (known !== undefined) return Effect.succeedSome(known)
+          return Effect.mapEager(find.first(key.tenantId, key.serviceCallId), (row) =>
+            row === undefined ? Option.none() : Option.some(toServiceCall(row))
+          )
+        }),
+      insert: Effect.fnUntracedEager(function* (call, kept = null) {
         const sealed = "sealed" in call ? call.sealed : kept
         const { changes } = yield* insert.run(...fixedColumns(call), ...changingColumns(call), sealed)
-        if (changes === 1) yield* insertTags(tagRows(call))
-        return changes === 1
+        if (changes !== 1) return false
+        yield* insertTags(tagRows(call))
+        remember(call)
+        return true
       }),
-      update: Effect.fnUntraced(function* (before, after) {
-        const { tenantId, serviceCallId, revision } = before
-        const { changes } = yield* update.run(...changingColumns(after), tenantId, serviceCallId, revision, before._tag)
-        if (changes !== 1) return yield* new RevisionConflict({ tenantId, serviceCallId, revision })
-        if (isEnded(after) && !after.keepRequest) yield* eraseSealed.run(tenantId, serviceCallId)
+      update: Effect.fnUntracedEager(function* (before, after) {
+        const { changes } = yield* write(before, after)
+        if (changes !== 1) {
+          const { tenantId, serviceCallId, revision } = before
+          return yield* new RevisionConflict({ tenantId, serviceCallId, revision })
+        }
         if (after.tags !== before.tags) {
           for (const row of tagRows(before)) yield* deleteTag.run(...row)
           yield* insertTags(tagRows(after))
         }
+        remember(after)
       }),
       oldestDue: (tenantId) =>
-        Effect.map(oldestDue.first(tenantId), (row) => {
+        Effect.mapEager(oldestDue.first(tenantId), (row) => {
           const call = row === undefined ? undefined : toServiceCall(row)
           return call?._tag === "Scheduled" ? Option.some(call) : Option.none()
         }),
       countAllTenants: Effect.all({ running: countRunning.all(), due: countDue.all() }).pipe(
-        Effect.map(({ running, due }) => ({ running: toCounts(running), due: toCounts(due) }))
+        Effect.mapEager(({ running, due }) => ({ running: toCounts(running), due: toCounts(due) }))
       )
     })
   })
 )
+
+const nameOf = ({ tenantId, serviceCallId }: ServiceCallKey): string => `${tenantId}/${serviceCallId}`
 
 interface CountRow {
   readonly tenant_id: TenantId

@@ -55,6 +55,14 @@ export const changingColumns = (call: ServiceCall) => [
   outcomeOf(call)
 ]
 
+/** Those of them that change while a call runs. */
+export const runningColumns = (call: Running) => [
+  call.revision,
+  JSON.stringify(call.tags),
+  call.attempt?.number ?? null,
+  call.attempt === null ? null : toMillis(call.attempt.startedAt)
+]
+
 /** The columns that never change, in the order of the insert statement. */
 export const fixedColumns = (call: ServiceCall) => [
   call.tenantId,

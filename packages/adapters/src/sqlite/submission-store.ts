@@ -39,12 +39,12 @@ export const layer = Layer.effect(
     const getWritten = writer.prepare<SubmissionRow>(GET)
     const getCommitted = reader.prepare<SubmissionRow>(GET)
     const get = (get: Prepared<SubmissionRow>, key: ServiceCallKey) =>
-      Effect.map(get.first(key.tenantId, key.serviceCallId), (row) =>
+      Effect.mapEager(get.first(key.tenantId, key.serviceCallId), (row) =>
         row === undefined ? Option.none() : Option.some(toSubmission(row))
       )
 
     return SubmissionStore.of({
-      insert: Effect.fnUntraced(function* (submission) {
+      insert: Effect.fnUntracedEager(function* (submission) {
         const { changes } = yield* insert.run(
           submission.tenantId,
           submission.serviceCallId,
@@ -64,7 +64,7 @@ export const layer = Layer.effect(
       newestOf: (tenantId, ids, { after, limit }) => {
         const { acceptedAt, serviceCallId } = after ?? { acceptedAt: null, serviceCallId: null }
         const before = acceptedAt === null ? null : toMillis(acceptedAt)
-        return Effect.map(
+        return Effect.mapEager(
           newestOf.all(JSON.stringify([...ids]), tenantId, before, before, serviceCallId, limit),
           (rows) => rows.map(toSubmission)
         )

@@ -35,17 +35,17 @@ export const layer = Layer.effect(
       "SELECT due_at FROM timer_schedules ORDER BY due_at LIMIT 1"
     )
 
-    const take = Effect.fnUntraced(function* (rows: ReadonlyArray<TimerRow>) {
+    const take = Effect.fnUntracedEager(function* (rows: ReadonlyArray<TimerRow>) {
       for (const row of rows) yield* remove.run(row.tenant_id, row.service_call_id)
       return rows.map(toTimer)
     })
 
     return TimerStore.of({
       upsert: ({ key, dueAt, version, correlationId }) =>
-        Effect.asVoid(upsert.run(key.tenantId, key.serviceCallId, toMillis(dueAt), version, correlationId)),
-      remove: (key) => Effect.asVoid(remove.run(key.tenantId, key.serviceCallId)),
+        Effect.mapEager(upsert.run(key.tenantId, key.serviceCallId, toMillis(dueAt), version, correlationId), () => {}),
+      remove: (key) => Effect.mapEager(remove.run(key.tenantId, key.serviceCallId), () => {}),
       takeDueAcrossTenants: (now, limit) => Effect.flatMap(due.all(toMillis(now), limit), take),
-      takeDueOfNextTenants: Effect.fnUntraced(function* (after, now, limits) {
+      takeDueOfNextTenants: Effect.fnUntracedEager(function* (after, now, limits) {
         const timers: Array<Timer> = []
         let last = after
         for (let tenant = 0; tenant < limits.tenants; tenant++) {
@@ -56,7 +56,7 @@ export const layer = Layer.effect(
         }
         return { timers, last }
       }),
-      earliestAcrossTenants: Effect.map(earliest.first(), (row) =>
+      earliestAcrossTenants: Effect.mapEager(earliest.first(), (row) =>
         row === undefined ? Option.none() : Option.some(fromMillis(row.due_at))
       )
     })

@@ -3,7 +3,7 @@ import { commandsUnderWay, goodBody, layerStores } from "@event-service-agent/ap
 import { Outbox } from "@event-service-agent/platform/outbox"
 import { live } from "@event-service-agent/platform/testing"
 import { StorageError, Transaction } from "@event-service-agent/platform/transaction"
-import { Effect, Layer } from "effect"
+import { Effect, Layer, Logger, References } from "effect"
 import { describe, expect, it } from "vitest"
 import type { BunHttpServer } from "../../src/bun/http-server.ts"
 import { type Answer, ask, askRaw, CALLS, layerApiServer, layerInMemory, submit } from "./api-server.ts"
@@ -276,4 +276,34 @@ describe("trouble inside", () => {
     }),
     layerBroken
   )
+})
+
+/** The lines that a submission leaves in a log of this level. */
+const linesOf = (level: "Debug" | "Info") => {
+  const lines: Array<Readonly<Record<string, unknown>>> = []
+  const logger = Logger.map(Logger.formatStructured, ({ message, annotations }) => {
+    if (message === "request") lines.push(annotations)
+  })
+  const logs = Layer.merge(Logger.layer([logger]), Layer.succeed(References.MinimumLogLevel, level))
+  const work = Effect.gen(function* () {
+    const { headers } = yield* submit(goodBody)
+    yield* submit(goodBody, { origin: "https://elsewhere.example" })
+    return { lines, correlationId: headers.get("x-correlation-id") }
+  })
+  return Effect.runPromise(Effect.scoped(Effect.provide(work, layerInMemory.pipe(Layer.provide(logs)))))
+}
+
+describe("the log of a request", () => {
+  it("has one line with what was asked and answered, at the level debug", async () => {
+    const { lines, correlationId } = await linesOf("Debug")
+    const tookMs = expect.any(Number)
+    expect(lines).toEqual([
+      { correlationId, method: "POST", path: CALLS, status: 202, tookMs },
+      { correlationId: expect.any(String), method: "POST", path: CALLS, status: 403, tookMs }
+    ])
+  })
+
+  it("has none above that level", async () => {
+    expect((await linesOf("Info")).lines).toEqual([])
+  })
 })

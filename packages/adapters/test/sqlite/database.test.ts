@@ -25,7 +25,7 @@ describe("the database", () => {
         const { database } = yield* WriteConnection
         const reader = yield* ReadConnection
         const settings = ["journal_mode", "synchronous", "foreign_keys", "trusted_schema", "cell_size_check"]
-        expect(settings.map((name) => readPragma(database, name))).toEqual(["wal", 2, 1, 0, 1])
+        expect(settings.map((name) => readPragma(database, name))).toEqual(["wal", 1, 1, 0, 1])
         expect(() => reader.database.run("CREATE TABLE t (a)")).toThrow("readonly")
       }).pipe(Effect.provide(temporaryDatabase))
     )

@@ -38,4 +38,18 @@ describe("an earlier database", () => {
       { ...row, ...more, sealed_for_resend: null }
     ])
   })
+
+  it("keeps what is not handled, and its dead letters", () => {
+    using database = earlier(2)
+    database.run(`
+      INSERT INTO outbox (message_id, type, schema_version, tenant_id, service_call_id, version, timestamp, correlation_id,
+        payload) VALUES ('m', 'SubmitServiceCall', 1, 'acme', 'c', 1, 1, 'k', '{}');
+      INSERT INTO deliveries VALUES ('orchestration', 1, 'acme', 'c', 2, 3);
+      INSERT INTO dead_letters VALUES ('timer', 1, 'acme', 'c', 'SubmitServiceCall', 10, 'e', 4)`)
+    const rows = () => ["deliveries", "dead_letters"].map((table) => database.query(`SELECT * FROM ${table}`).all())
+    const before = rows()
+    migrate(database)
+    expect(rows()).toEqual(before)
+    expect(before.flat()).toHaveLength(2)
+  })
 })

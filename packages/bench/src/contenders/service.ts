@@ -2,11 +2,14 @@ import { Database } from "bun:sqlite"
 import { join } from "node:path"
 import type { Call, Contender, Place, Running } from "../contender.ts"
 import { submissionBody, submitOverHttp } from "../http-load.ts"
-import { startBun } from "../processes.ts"
+import { startBun, until } from "../processes.ts"
 import { checkpointedBytes } from "./sqlite-files.ts"
 
 const MAIN = join(import.meta.dirname, "../../../server/src/main.ts")
 const TENANT = "bench"
+
+const PRUNING_MS_MAX = 180_000
+const PRUNING_POLL_MS = 50
 
 /** Where the service keeps its file in the folder of a run. */
 export const databaseIn = (folder: string): string => join(folder, "service.db")
@@ -18,10 +21,14 @@ export interface RunningService extends Running {
   readonly url: URL
 }
 
-/** @param bunFlags for Bun itself, such as those of its profiler */
+/**
+ * @param bunFlags for Bun itself, such as those of its profiler
+ * @param settings beside those of every run
+ */
 export const startService = async (
   { folder, targetUrl }: Place,
-  bunFlags: ReadonlyArray<string> = []
+  bunFlags: ReadonlyArray<string> = [],
+  settings: Readonly<Record<string, string>> = {}
 ): Promise<RunningService> => {
   const dbPath = databaseIn(folder)
   const launchedAt = performance.now()
@@ -32,7 +39,8 @@ export const startService = async (
       PORT: "0",
       ECHO_PORT: "off",
       EGRESS_ALLOW: new URL(targetUrl).host,
-      LOG_FORMAT: "json"
+      LOG_FORMAT: "json",
+      ...settings
     }
   })
   const ready = JSON.parse(await child.ready((line) => line.includes('"ready"')))
@@ -55,6 +63,32 @@ export const startService = async (
       database.close()
       await child.end()
     }
+  }
+}
+
+/** Starts the service on a folder so that everything is old, and says how many bytes of its file are in use then. */
+export const bytesAfterRetention = async (folder: string): Promise<number> => {
+  const running = await startService({ folder, targetUrl: "http://127.0.0.1:1" }, [], {
+    RETENTION_FINISHED: "1s",
+    RETENTION_EVENTS: "1s"
+  })
+  try {
+    using database = new Database(databaseIn(folder), { readonly: true })
+    using rows = database.prepare<{ readonly calls: number; readonly messages: number }, []>(
+      "SELECT (SELECT count(*) FROM service_calls) AS calls, (SELECT count(*) FROM outbox) AS messages"
+    )
+    const isPruned = () => {
+      const { calls, messages } = rows.get() ?? { calls: 0, messages: 0 }
+      return calls + messages === 0
+    }
+    await until("everything is pruned", isPruned, PRUNING_MS_MAX, PRUNING_POLL_MS)
+    using pages = database.prepare<{ readonly bytes: number }, []>(
+      `SELECT (page_count - freelist_count) * page_size AS bytes
+       FROM pragma_page_count, pragma_freelist_count, pragma_page_size`
+    )
+    return pages.get()?.bytes ?? Number.NaN
+  } finally {
+    await running.stop()
   }
 }
 

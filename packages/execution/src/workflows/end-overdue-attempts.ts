@@ -14,7 +14,7 @@ export const SWEEP_BATCH_SIZE = 100
  * that is gone. Whether their request was sent, nobody can tell: a call that allows for it gets another attempt, and of
  * any other the outcome says so.
  */
-export const endOverdueAttempts = Effect.fn("Execution.endOverdueAttempts")(function* (
+export const endOverdueAttempts = Effect.fnUntraced(function* (
   processId: string,
   performing: Performing,
   perform: Perform

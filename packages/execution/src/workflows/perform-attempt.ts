@@ -44,7 +44,7 @@ export const beginPerforming = (performing: Performing, { attempt, claimedAtNano
 }
 
 /** Sends the request, once, and records what came of it, however long the storage refuses. */
-export const performAttempt = Effect.fn("Execution.performAttempt")(
+export const performAttempt = Effect.fnUntraced(
   function* (claimed: ClaimedAttempt, performing: Performing) {
     const { attempt } = claimed
     const name = nameOf(attempt)

@@ -2,7 +2,7 @@ import { EventBusPort } from "@event-service-agent/platform/event-bus"
 import { UnitOfWork } from "@event-service-agent/platform/transaction"
 import type { SealedRequest } from "@event-service-agent/schemas/http-request"
 import type { Message } from "@event-service-agent/schemas/messages/catalogue"
-import { Clock, DateTime, Effect } from "effect"
+import { Clock, DateTime, Effect, LogLevel } from "effect"
 import { annotationsOf, type OpenAttempt, openAttempt, startedMessage } from "../domain/attempt.ts"
 import { AttemptStore } from "../ports/attempt-store.ts"
 import type { ClaimedAttempt } from "./perform-attempt.ts"
@@ -11,7 +11,7 @@ import type { ClaimedAttempt } from "./perform-attempt.ts"
 export type Perform = (claimed: ClaimedAttempt) => Effect.Effect<void>
 
 /** Claims the call's attempt. The send begins once the claim is durable; a repeated message finds the work done. */
-export const startExecution = Effect.fn("Execution.startExecution")(function* (
+export const startExecution = Effect.fnUntraced(function* (
   message: Message<"StartExecution">,
   processId: string,
   perform: Perform
@@ -31,6 +31,8 @@ export const claimAttempt = Effect.fnUntraced(function* (
   const claimedAtNanos = yield* Clock.monotonicTimeNanos
   if (!(yield* store.claim(attempt))) return
   yield* bus.publish([startedMessage(attempt)])
-  yield* Effect.annotateLogs(Effect.logDebug("claim attempt"), annotationsOf(attempt))
+  if (yield* isDebugging) yield* Effect.annotateLogs(Effect.logDebug("claim attempt"), annotationsOf(attempt))
   unit.afterCommit(perform({ attempt, claimedAtNanos, sealed }))
 })
+
+const isDebugging = LogLevel.isEnabled("Debug")

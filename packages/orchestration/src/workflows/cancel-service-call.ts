@@ -8,9 +8,7 @@ import { recordTransition } from "./record-transition.ts"
 import { stopWaiting } from "./release-service-calls.ts"
 
 /** Cancels a call that has not started. Once it runs, or has ended, the command changes nothing. */
-export const cancelServiceCall = Effect.fn("Orchestration.cancelServiceCall")(function* (
-  command: Message<"CancelServiceCall">
-) {
+export const cancelServiceCall = Effect.fnUntraced(function* (command: Message<"CancelServiceCall">) {
   const call = yield* findKnown(command)
   if (call._tag !== "Submitted" && call._tag !== "Scheduled") return
 

@@ -16,7 +16,7 @@ export class OutcomeBeforeStart extends Schema.TaggedError<OutcomeBeforeStart>()
 }
 
 /** Execution has the outcome. The first one ends the call and frees its place. */
-export const finishServiceCall = Effect.fn("Orchestration.finishServiceCall")(function* (
+export const finishServiceCall = Effect.fnUntraced(function* (
   event: Message<"ExecutionSucceeded" | "ExecutionFailed">
 ) {
   const call = yield* findKnown(event)

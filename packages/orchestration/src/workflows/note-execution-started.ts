@@ -5,9 +5,7 @@ import { ServiceCallRepository } from "../ports/service-call-repository.ts"
 import { findKnown } from "./find-known.ts"
 
 /** Execution has claimed an attempt: the call's detail shows it. An older attempt never replaces a newer one. */
-export const noteExecutionStarted = Effect.fn("Orchestration.noteExecutionStarted")(function* (
-  event: Message<"ExecutionStarted">
-) {
+export const noteExecutionStarted = Effect.fnUntraced(function* (event: Message<"ExecutionStarted">) {
   const call = yield* findKnown(event)
   const { attempt: number, startedAt } = event.payload
   if (call._tag !== "Running" || (call.attempt !== null && call.attempt.number >= number)) return

@@ -32,8 +32,10 @@ export const logTransitions = Effect.fnUntraced(function* (call: ServiceCall, st
   const { tenantId, serviceCallId, correlationId } = call
   const lateness = "latenessMs" in call ? { latenessMs: call.latenessMs } : {}
   const failure = call._tag === "Failed" ? { kind: call.error.kind, sent: call.error.sent } : {}
-  for (const state of states) {
-    const line = state === "Failed" ? Effect.logWarning("service call Failed") : Effect.logInfo(`service call ${state}`)
-    unit.afterCommit(Effect.annotateLogs(line, { tenantId, serviceCallId, correlationId, ...lateness, ...failure }))
-  }
+  const lines = Effect.gen(function* () {
+    for (const state of states) {
+      yield* state === "Failed" ? Effect.logWarning("service call Failed") : Effect.logInfo(`service call ${state}`)
+    }
+  })
+  unit.afterCommit(Effect.annotateLogs(lines, { tenantId, serviceCallId, correlationId, ...lateness, ...failure }))
 })

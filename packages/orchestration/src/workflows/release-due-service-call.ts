@@ -8,9 +8,7 @@ import { recordTransition } from "./record-transition.ts"
 import { releaseOrWait } from "./release-service-calls.ts"
 
 /** The timer says that a call's due time has come. Not by this clock? Then the timer is armed again. */
-export const releaseDueServiceCall = Effect.fn("Orchestration.releaseDueServiceCall")(function* (
-  event: Message<"DueTimeReached">
-) {
+export const releaseDueServiceCall = Effect.fnUntraced(function* (event: Message<"DueTimeReached">) {
   const call = yield* findKnown(event)
   if (call._tag !== "Scheduled" || call.isDue) return // cancelled in the meantime, or a repeated message
 

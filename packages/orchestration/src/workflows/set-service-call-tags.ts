@@ -8,9 +8,7 @@ import { findKnown } from "./find-known.ts"
 import { logTransitions } from "./record-transition.ts"
 
 /** Replaces a call's tags, whatever state it is in. The same tags again change nothing. */
-export const setServiceCallTags = Effect.fn("Orchestration.setServiceCallTags")(function* (
-  command: Message<"SetServiceCallTags">
-) {
+export const setServiceCallTags = Effect.fnUntraced(function* (command: Message<"SetServiceCallTags">) {
   const call = yield* findKnown(command)
   const { tags } = command.payload
   if (tags.length === call.tags.length && tags.every((tag, index) => tag === call.tags[index])) return

@@ -9,9 +9,7 @@ import { logTransitions } from "./record-transition.ts"
 import { releaseOrWait } from "./release-service-calls.ts"
 
 /** Takes a submission over: a call due now is released at once, a later one gets its timer. */
-export const submitServiceCall = Effect.fn("Orchestration.submitServiceCall")(function* (
-  command: Message<"SubmitServiceCall">
-) {
+export const submitServiceCall = Effect.fnUntraced(function* (command: Message<"SubmitServiceCall">) {
   const repository = yield* ServiceCallRepository
   const bus = yield* EventBusPort
   const key = { tenantId: command.tenantId, serviceCallId: command.aggregateId }

@@ -6,6 +6,7 @@ import { Timestamp } from "../time.ts"
 
 export const SubmitServiceCall = message({
   type: "SubmitServiceCall",
+  kind: "command",
   aggregateType: "Submission",
   to: ["orchestration"],
   payload: {
@@ -24,6 +25,7 @@ export const SubmitServiceCall = message({
 
 export const CancelServiceCall = message({
   type: "CancelServiceCall",
+  kind: "command",
   aggregateType: "Submission",
   to: ["orchestration"],
   payload: { reason: Schema.NullOr(Schema.String) }
@@ -31,6 +33,7 @@ export const CancelServiceCall = message({
 
 export const SetServiceCallTags = message({
   type: "SetServiceCallTags",
+  kind: "command",
   aggregateType: "Submission",
   to: ["orchestration"],
   payload: { tags: Tags }

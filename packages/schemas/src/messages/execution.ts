@@ -9,6 +9,7 @@ const attempt = Schema.Int
 
 export const ExecutionStarted = message({
   type: "ExecutionStarted",
+  kind: "event",
   aggregateType,
   to: ["orchestration"],
   payload: { attempt, startedAt: Timestamp }
@@ -16,6 +17,7 @@ export const ExecutionStarted = message({
 
 export const ExecutionSucceeded = message({
   type: "ExecutionSucceeded",
+  kind: "event",
   aggregateType,
   to: ["orchestration"],
   payload: {
@@ -29,6 +31,7 @@ export const ExecutionSucceeded = message({
 
 export const ExecutionFailed = message({
   type: "ExecutionFailed",
+  kind: "event",
   aggregateType,
   to: ["orchestration"],
   payload: {

@@ -9,15 +9,17 @@ const aggregateType = "ServiceCall"
 
 export const ScheduleTimer = message({
   type: "ScheduleTimer",
+  kind: "command",
   aggregateType,
   to: ["timer"],
   payload: { dueAt: Timestamp }
 })
 
-export const CancelTimer = message({ type: "CancelTimer", aggregateType, to: ["timer"], payload: {} })
+export const CancelTimer = message({ type: "CancelTimer", kind: "command", aggregateType, to: ["timer"], payload: {} })
 
 export const StartExecution = message({
   type: "StartExecution",
+  kind: "command",
   aggregateType,
   to: ["execution"],
   payload: {
@@ -31,6 +33,7 @@ export const StartExecution = message({
 
 export const ServiceCallSubmitted = message({
   type: "ServiceCallSubmitted",
+  kind: "event",
   aggregateType,
   to: [],
   payload: { name: Schema.String, request: RedactedRequest, submittedAt: Timestamp, tags: Tags }
@@ -38,6 +41,7 @@ export const ServiceCallSubmitted = message({
 
 export const ServiceCallScheduled = message({
   type: "ServiceCallScheduled",
+  kind: "event",
   aggregateType,
   to: [],
   payload: { dueAt: Timestamp }
@@ -45,6 +49,7 @@ export const ServiceCallScheduled = message({
 
 export const ServiceCallRunning = message({
   type: "ServiceCallRunning",
+  kind: "event",
   aggregateType,
   to: [],
   payload: { startedAt: Timestamp }
@@ -52,6 +57,7 @@ export const ServiceCallRunning = message({
 
 export const ServiceCallSucceeded = message({
   type: "ServiceCallSucceeded",
+  kind: "event",
   aggregateType,
   to: [],
   payload: { finishedAt: Timestamp, latenessMs: Schema.Int, responseMeta: ResponseMeta }
@@ -59,6 +65,7 @@ export const ServiceCallSucceeded = message({
 
 export const ServiceCallFailed = message({
   type: "ServiceCallFailed",
+  kind: "event",
   aggregateType,
   to: [],
   payload: {
@@ -71,6 +78,7 @@ export const ServiceCallFailed = message({
 
 export const ServiceCallCancelled = message({
   type: "ServiceCallCancelled",
+  kind: "event",
   aggregateType,
   to: [],
   payload: { cancelledAt: Timestamp, reason: Schema.NullOr(Schema.String) }
@@ -78,6 +86,7 @@ export const ServiceCallCancelled = message({
 
 export const ServiceCallTagsChanged = message({
   type: "ServiceCallTagsChanged",
+  kind: "event",
   aggregateType,
   to: [],
   payload: { tags: Tags }

@@ -1,17 +1,17 @@
 import { Cause, Effect, Logger } from "effect"
 import { TestConsole } from "effect/testing"
 import { describe, expect, it } from "vitest"
-import { jsonLogger, lineLogger, logfmtLogger } from "../../src/log-line.ts"
+import { jsonLines, logfmtLines, prettyLines } from "../../src/log-line.ts"
 
 const TOKEN = `ghp_${"a1B2".repeat(9)}`
-const LOGGERS = { json: jsonLogger, logfmt: logfmtLogger, pretty: lineLogger }
+const LOGGERS = { json: jsonLines, logfmt: logfmtLines, pretty: prettyLines }
 
-const linesOf = (logger: Logger.Logger<unknown, void>, log: Effect.Effect<void>): Promise<string> =>
+const linesOf = (logger: Logger.Logger<unknown, string>, log: Effect.Effect<void>): Promise<string> =>
   Effect.runPromise(
     log.pipe(
       Effect.andThen(TestConsole.logLines),
       Effect.map((lines) => lines.join("\n")),
-      Effect.provide(Logger.layer([logger])),
+      Effect.provide(Logger.layer([Logger.withConsoleLog(logger)])),
       Effect.provide(TestConsole.layer)
     )
   )
@@ -38,11 +38,11 @@ describe("a log line about a failure", () => {
   }
 
   it("keeps an error's name and message, and survives a message that contains itself", async () => {
-    const lines = await linesOf(jsonLogger, Effect.logError("it failed", new TypeError("no such thing")))
+    const lines = await linesOf(jsonLines, Effect.logError("it failed", new TypeError("no such thing")))
     expect(JSON.parse(lines).message).toEqual(["it failed", { name: "TypeError", message: "no such thing" }])
     const circle: { self?: unknown; name: string } = { name: "round" }
     circle.self = circle
-    expect(await linesOf(jsonLogger, Effect.logError("it failed", circle))).toContain("round")
+    expect(await linesOf(jsonLines, Effect.logError("it failed", circle))).toContain("round")
   })
 })
 

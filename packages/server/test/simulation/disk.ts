@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import * as SqliteDatabase from "@event-service-agent/adapters/sqlite/database"
+import * as SqliteTransaction from "@event-service-agent/adapters/sqlite/transaction"
 import type { Journal } from "@event-service-agent/platform/transaction"
 import type { MessageType } from "@event-service-agent/schemas/messages/catalogue"
 import { Context, Effect, Exit, Layer, Scope } from "effect"
@@ -17,6 +18,7 @@ export interface MessageRow {
   /** Milliseconds since 1970. */
   readonly timestamp: number
   readonly correlation_id: string
+  readonly causation_id: string | null
   readonly payload: string
   readonly sealed: Uint8Array | null
 }
@@ -89,38 +91,35 @@ export const openDisk = () => {
 }
 export type Disk = ReturnType<typeof openDisk>
 
-/** As `adapters/sqlite/transaction.ts` has it, with crashes and refusals between the steps. */
+/** That of `adapters/sqlite/transaction.ts`, with crashes and refusals between the steps. */
 export const journalOf = (world: World, process: Process): Journal => {
   const { database, lastSeq, rollback, connection } = world.disk
-  const step = (sql: string) => {
-    const statement = database.prepare(sql)
-    return () => {
-      if (!process.isAlive) throw new Error("the process is dead")
-      statement.run()
-    }
+  const sound = SqliteTransaction.journalOf(connection)
+  const unlessDead = (step: () => void) => () => {
+    if (!process.isAlive) throw new Error("the process is dead")
+    step()
   }
-  const begin = step("BEGIN IMMEDIATE")
-  const commit = step("COMMIT")
   return {
     begin: () => {
       if (world.isOutage || world.strikes("begin fails")) throw new Error("disk I/O error")
-      begin()
+      unlessDead(sound.begin)()
     },
     commit: () => {
       if (world.crashes("crash before a commit")) throw new Error("the process is dead")
       if (world.strikes("commit fails")) throw new Error("database or disk is full")
-      commit()
+      unlessDead(sound.commit)()
       const seq = lastSeq()
       if (seq > (world.commits.at(-1)?.seq ?? 0)) world.commits.push({ seq, at: world.simulator.now })
       world.crashes("crash after a commit")
       if (world.strikes("a freeze after a commit")) world.freeze(world.random.between(1_000, 20_000))
       if (world.strikes("the clock jumps ahead after a commit")) world.setAhead(world.random.between(1_000, 60_000))
     },
-    rollback: step("ROLLBACK"),
-    savepoint: step("SAVEPOINT unit"),
-    releaseSavepoint: step("RELEASE unit"),
-    rollbackToSavepoint: step("ROLLBACK TO unit"),
-    writes: () => connection.writes,
+    sync: () => undefined,
+    rollback: unlessDead(sound.rollback),
+    savepoint: unlessDead(sound.savepoint),
+    releaseSavepoint: unlessDead(sound.releaseSavepoint),
+    rollbackToSavepoint: unlessDead(sound.rollbackToSavepoint),
+    writes: sound.writes,
     isActive: () => {
       if (process.isAlive && world.strikes("the storage ends a transaction")) rollback()
       return process.isAlive && database.inTransaction

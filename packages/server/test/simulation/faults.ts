@@ -2,7 +2,7 @@ import { EventBusPort } from "@event-service-agent/platform/event-bus"
 import { Outbox } from "@event-service-agent/platform/outbox"
 import { StorageError, Transaction, UnitOfWork } from "@event-service-agent/platform/transaction"
 import type { Consumer } from "@event-service-agent/schemas/envelope"
-import { consumersOf, type Message } from "@event-service-agent/schemas/messages/catalogue"
+import { catalogue, type Message } from "@event-service-agent/schemas/messages/catalogue"
 import { Cause, Context, Effect, Exit } from "effect"
 import type { Storage } from "./program.ts"
 import type { Process } from "./simulator.ts"
@@ -14,7 +14,7 @@ const REDELIVERY_MS_MAX = 5_000
 
 type Handle = (message: Message) => Effect.Effect<void, unknown, UnitOfWork>
 
-/** Statements fail, in the middle of units, and commands and events are written twice. */
+/** Statements fail, in the middle of units. */
 export const withFaultyOutbox = (sound: Context.Context<Storage>, world: World) => {
   const outbox = Context.get(sound, Outbox)
   const faulty: Outbox["Service"] = {
@@ -24,18 +24,13 @@ export const withFaultyOutbox = (sound: Context.Context<Storage>, world: World) 
         world.settledSeq = seq
         return outbox.settle(consumer, seq)
       }),
-    append: Effect.fnUntraced(function* (messages) {
+    append: Effect.fnUntraced(function* (entries) {
       if (world.strikes("a statement fails"))
         return yield* new StorageError({ operation: "append", cause: "simulated" })
-      const doubled = messages.flatMap((message) =>
-        consumersOf(message.type).length > 0 && world.happens("a message is written twice")
-          ? [message, message]
-          : [message]
-      )
-      const appended = yield* outbox.append(doubled)
+      const firstSeq = yield* outbox.append(entries)
       if (world.strikes("a statement fails"))
         return yield* new StorageError({ operation: "append", cause: "simulated" })
-      return appended
+      return firstSeq
     })
   }
   return Context.add(sound, Outbox, faulty)
@@ -84,6 +79,16 @@ export const withFaultyBus = (sound: Context.Context<Storage | EventBusPort>, wo
 
   const faulty: EventBusPort["Service"] = {
     ...bus,
+    publish: Effect.fnUntraced(function* (drafts) {
+      const unit = yield* UnitOfWork
+      for (const { type, payload, aggregateId } of drafts) {
+        if (catalogue[type].kind === "event") continue
+        const command = { type, payload, serviceCallId: aggregateId, afterSeq: world.disk.lastSeq() }
+        world.commands.push(command)
+        unit.onRollback(() => world.commands.splice(world.commands.indexOf(command), 1))
+      }
+      yield* bus.publish(drafts)
+    }),
     subscribe: (consumer, handlers) =>
       bus.subscribe(
         consumer,

@@ -85,8 +85,13 @@ export const mutants: Readonly<Record<string, { readonly breaks: RegExp; readonl
       const run: typeof transaction.run = (unit) =>
         Effect.contextWith((context: Context.Context<never>) => {
           const fork = Effect.runForkWith(context)
-          const eager = Effect.updateService(unit, UnitOfWork, (uow) => ({ ...uow, afterCommit: (hook) => fork(hook) }))
-          return transaction.run(eager)
+          const eager = <A, E, R>(work: Effect.Effect<A, E, R>): Effect.Effect<A, E, R | UnitOfWork> =>
+            Effect.updateService(work, UnitOfWork, (uow) => ({
+              ...uow,
+              afterCommit: (hook) => fork(hook),
+              takeOn: (more) => uow.takeOn(eager(more))
+            }))
+          return transaction.run(eager(unit))
         })
       return Context.add(storage, Transaction, { ...transaction, run })
     }

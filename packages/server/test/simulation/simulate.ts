@@ -107,7 +107,14 @@ const probe = (world: World, done: () => void): number => {
 }
 
 /** Without the sealed requests: their nonces are truly random. */
-const logOf = ({ disk, target }: World): string =>
-  [...disk.messages().map(({ sealed, ...message }) => ({ ...message, sealed: sealed !== null })), ...target.sends]
-    .map((entry) => JSON.stringify(entry))
-    .join("\n")
+/** The ids of messages are random; here each is the number of its message, or that of a command, which has no row. */
+const logOf = ({ disk, target }: World): string => {
+  const messages = disk.messages()
+  const numbers = new Map(messages.map(({ message_id, seq }) => [message_id, seq]))
+  const rows = messages.map(({ sealed, message_id, causation_id, ...message }) => ({
+    ...message,
+    cause: causation_id === null ? null : (numbers.get(causation_id) ?? "a command"),
+    sealed: sealed !== null
+  }))
+  return [...rows, ...target.sends].map((entry) => JSON.stringify(entry)).join("\n")
+}

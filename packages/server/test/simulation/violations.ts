@@ -3,7 +3,7 @@ import type { CallRow, MessageRow } from "./disk.ts"
 import { placesViolations } from "./places.ts"
 import type { Send } from "./target.ts"
 import type { PlannedCall } from "./workload.ts"
-import type { World } from "./world.ts"
+import type { Command, World } from "./world.ts"
 
 /** Milliseconds by which an attempt that nobody ends may outlive its deadline: the sweep's interval, and some work. */
 const SWEEP_MS = 1_500
@@ -22,16 +22,15 @@ export interface Message extends Omit<MessageRow, "payload"> {
   readonly payload: Payload
   /** Milliseconds of the simulator. */
   readonly committedAt: number
-  /** How often it was written. */
-  readonly copies: number
 }
 
 /** All that there is to know about a call. */
 export interface Story {
   readonly call: PlannedCall
   readonly row: CallRow
-  /** In the order of their commits; one that was written twice is here once. */
+  /** In the order of their commits. */
   readonly messages: ReadonlyArray<Message>
+  readonly commands: ReadonlyArray<Command>
   readonly sends: ReadonlyArray<Send>
 }
 
@@ -46,7 +45,9 @@ export const violationsOf = (world: World): ReadonlyArray<string> => {
     if (row === undefined) lost.push(`call ${call.number}: it was accepted and is lost`)
     else {
       const own = messages.filter((message) => message.service_call_id === row.service_call_id)
-      stories.push({ call, row, messages: own, sends: world.target.sends.filter((send) => send.call === call.number) })
+      const commands = world.commands.filter(({ serviceCallId }) => serviceCallId === row.service_call_id)
+      const sends = world.target.sends.filter((send) => send.call === call.number)
+      stories.push({ call, row, messages: own, commands, sends })
     }
   }
   return [
@@ -70,20 +71,12 @@ export const violationsOf = (world: World): ReadonlyArray<string> => {
   ]
 }
 
-const readMessages = ({ disk, commits }: World): ReadonlyArray<Message> => {
-  const rows = Map.groupBy(disk.messages(), ({ message_id }) => message_id)
-  return [...rows.values()].flatMap(([row, ...copies]) =>
-    row === undefined
-      ? []
-      : {
-          ...row,
-          payload: JSON.parse(row.payload),
-          sealed: [row, ...copies].find(({ sealed }) => sealed !== null)?.sealed ?? null,
-          committedAt: commits.find(({ seq }) => seq >= row.seq)?.at ?? Number.NaN,
-          copies: copies.length + 1
-        }
-  )
-}
+const readMessages = ({ disk, commits }: World): ReadonlyArray<Message> =>
+  disk.messages().map((row) => ({
+    ...row,
+    payload: JSON.parse(row.payload),
+    committedAt: commits.find(({ seq }) => seq >= row.seq)?.at ?? Number.NaN
+  }))
 
 const ENDS = ["ServiceCallSucceeded", "ServiceCallFailed", "ServiceCallCancelled"]
 
@@ -106,7 +99,7 @@ const eventViolations = ({ messages }: Story) => {
 }
 
 /** The stored state is what its events say. */
-const stateViolations = ({ row, call, messages }: Story) => {
+const stateViolations = ({ row, call, messages, commands }: Story) => {
   const events = messages.filter(({ type }) => type.startsWith("ServiceCall"))
   const end = events.find(({ type }) => ENDS.includes(type))
   const { responseMeta, errorMeta, reason = null, latenessMs = null } = end?.payload ?? {}
@@ -126,7 +119,8 @@ const stateViolations = ({ row, call, messages }: Story) => {
     lateness: row.lateness_ms,
     outcome: JSON.parse(row.outcome ?? "null")
   }
-  const asked = messages.findLast(({ type }) => type === "SetServiceCallTags")?.payload.tags ?? ["new"]
+  const order = commands.findLast(({ type }) => type === "SetServiceCallTags")
+  const asked = order !== undefined && "tags" in order.payload ? order.payload.tags : ["new"]
   const sealed = messages.filter((message) => message.sealed !== null).length
   return [
     ...unless(Bun.deepEquals(told, stored), `stored is ${JSON.stringify(stored)}, told ${JSON.stringify(told)}`),
@@ -216,20 +210,21 @@ const outcomeViolations = ({ row, sends, call, messages }: Story, world: World) 
 }
 
 /** A cancellation that comes before the due time is obeyed. */
-const cancelViolations = ({ messages, row }: Story) => {
+const cancelViolations = ({ messages, commands, row }: Story) => {
   const find = (name: MessageRow["type"]) => messages.find(({ type }) => type === name)
-  const [cancel, due] = [find("CancelServiceCall"), find("DueTimeReached")]
+  const cancel = commands.find(({ type }) => type === "CancelServiceCall")
+  const due = find("DueTimeReached")
   const isLater = (find("ServiceCallSubmitted")?.timestamp ?? 0) < row.due_at
-  const isInTime = isLater && cancel !== undefined && (due === undefined || cancel.seq < due.seq)
+  const isInTime = isLater && cancel !== undefined && (due === undefined || cancel.afterSeq < due.seq)
   return unless(!isInTime || row.status === "Cancelled", `it was cancelled in time and ${row.status}`)
 }
 
 /** Nothing happens early, every timer fires once, and an attempt ends within its bound once nothing goes wrong. */
-const timeViolations = ({ messages, call, row }: Story, world: World) => {
+const timeViolations = ({ messages, commands, call, row }: Story, world: World) => {
   const early = messages.filter(
     ({ type, timestamp }) => (type === "DueTimeReached" || type === "ServiceCallRunning") && timestamp < row.due_at
   )
-  const timers = messages.filter(({ type }) => type === "ScheduleTimer").reduce((sum, { copies }) => sum + copies, 0)
+  const timers = commands.filter(({ type }) => type === "ScheduleTimer").length
   const fired = messages.filter(({ type }) => type === "DueTimeReached").length
   const running = messages.find(({ type }) => type === "ServiceCallRunning")
   const end = messages.find(({ type }) => ENDS.includes(type))

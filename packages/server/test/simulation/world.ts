@@ -1,4 +1,5 @@
 import { StorageError } from "@event-service-agent/platform/transaction"
+import type { MessageDraft } from "@event-service-agent/schemas/messages/catalogue"
 import { Cause, type Context, Exit, Layer, Scope } from "effect"
 import { Random } from "../random.ts"
 import type { Disk } from "./disk.ts"
@@ -24,7 +25,6 @@ const FAULTS = {
   "a statement fails": 0.02,
   "a handler fails": 0.03,
   "a handler runs twice": 0.2,
-  "a message is written twice": 0.2,
   "a handled message comes again": 0.2
 } as const
 export type Fault = keyof typeof FAULTS
@@ -34,6 +34,13 @@ const CRASHES_MAX = 8
 type Client = (process: Process, services: Context.Context<Services>) => void
 
 /** One machine with its disk, its clock, a target and all that goes wrong, as the seed has it. */
+/** What somebody was told to do with a call. */
+export interface Command extends Pick<MessageDraft, "type" | "payload"> {
+  readonly serviceCallId: string
+  /** The highest seq of a message that was written before. */
+  readonly afterSeq: number
+}
+
 export class World {
   readonly random: Random
   readonly simulator: Simulator
@@ -47,6 +54,8 @@ export class World {
   readonly commits: Array<{ readonly seq: number; readonly at: number }> = []
   /** Some worlds have no faults at all: in them nothing may be late. */
   isFaulty: boolean
+  /** Those that were published, and not rolled back: the outbox keeps none that was carried out at once. */
+  readonly commands: Array<Command> = []
   /** While true, no unit can begin, as on a full disk. */
   isOutage = false
   /** The delivery that was handled last. */

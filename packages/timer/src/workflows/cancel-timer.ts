@@ -5,7 +5,7 @@ import { logTimer } from "../log-timer.ts"
 import { TimerStore } from "../ports/timer-store.ts"
 
 /** Disarms the call's timer. Nothing happens when it has fired, or was never armed. */
-export const cancelTimer = Effect.fn("Timer.cancelTimer")(function* (message: Message<"CancelTimer">) {
+export const cancelTimer = Effect.fnUntraced(function* (message: Message<"CancelTimer">) {
   const store = yield* TimerStore
   const key = keyOf(message)
   yield* store.remove(key)

@@ -18,7 +18,7 @@ export const FAIR_SHARE = { tenants: 16, timers: 8 }
  * @param lastServed the tenant that had the latest turn, `null` before the first
  * @returns when the next timer is due, which is in the past when the unit was too small for all, and who had a turn
  */
-export const fireDueTimers = Effect.fn("Timer.fireDueTimers")(function* (lastServed: TenantId | null) {
+export const fireDueTimers = Effect.fnUntraced(function* (lastServed: TenantId | null) {
   const store = yield* TimerStore
   const bus = yield* EventBusPort
   const now = yield* DateTime.now

@@ -5,7 +5,7 @@ import { logTimer } from "../log-timer.ts"
 import { TimerStore } from "../ports/timer-store.ts"
 
 /** Arms the call's timer, or moves it. Repeated while the timer is armed, it changes nothing. */
-export const scheduleTimer = Effect.fn("Timer.scheduleTimer")(function* (message: Message<"ScheduleTimer">) {
+export const scheduleTimer = Effect.fnUntraced(function* (message: Message<"ScheduleTimer">) {
   const store = yield* TimerStore
   const { version, correlationId } = message
   const timer = { key: keyOf(message), dueAt: message.payload.dueAt, version, correlationId }
