@@ -4,7 +4,7 @@ import { EventBusPort } from "@event-service-agent/platform/event-bus"
 import { RequestVault } from "@event-service-agent/platform/request-vault"
 import { Transaction } from "@event-service-agent/platform/transaction"
 import { type RequestSpec, redactRequest } from "@event-service-agent/schemas/http-request"
-import { type CorrelationId, newUuid, ServiceCallId, type TenantId } from "@event-service-agent/schemas/ids"
+import { type CorrelationId, newServiceCallId, ServiceCallId, type TenantId } from "@event-service-agent/schemas/ids"
 import type { MessageDraft } from "@event-service-agent/schemas/messages/catalogue"
 import { toMillis } from "@event-service-agent/schemas/time"
 import { DateTime, Effect, Option, Result } from "effect"
@@ -50,9 +50,7 @@ export const makeAcceptSubmission = Effect.gen(function* () {
     if (Result.isFailure(checked)) return yield* checked.failure
     const { body, href, idempotencyKey, objections } = checked.success
     const serviceCallId =
-      idempotencyKey === undefined
-        ? ServiceCallId.make(newUuid(toMillis(acceptedAt)))
-        : idFromKey(tenantId, idempotencyKey)
+      idempotencyKey === undefined ? newServiceCallId(toMillis(acceptedAt)) : idFromKey(tenantId, idempotencyKey)
     const key = { tenantId, serviceCallId }
     const fingerprint = vault.fingerprint(canonicalJson(sent.body))
 

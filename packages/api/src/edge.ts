@@ -1,4 +1,4 @@
-import { CorrelationId, newUuid } from "@event-service-agent/schemas/ids"
+import { type CorrelationId, newCorrelationId } from "@event-service-agent/schemas/ids"
 import { Cause, Clock, Context, Effect, LogLevel, References } from "effect"
 import {
   FindMyWay,
@@ -73,7 +73,7 @@ export const layerEdge = (options: EdgeOptions) =>
           const request = Context.get(outer, HttpServerRequest.HttpServerRequest)
           const clock = Context.get(outer, Clock.Clock)
           const startedAt = clock.currentTimeMillisUnsafe()
-          const correlationId = CorrelationId.make(newUuid(startedAt))
+          const correlationId = newCorrelationId(startedAt)
           const annotations = { ...Context.get(outer, References.CurrentLogAnnotations), correlationId }
           const context = outer.pipe(
             Context.add(References.CurrentLogAnnotations, annotations),

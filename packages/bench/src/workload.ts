@@ -63,7 +63,7 @@ export const FULL: Sizes = {
   armed: 1_000_000,
   submit: 10_000,
   idleArmed: 1_000,
-  idleMs: 10_000,
+  idleMs: 30_000,
   size: 5_000,
   stored: [10_000, 100_000, 1_000_000],
   growth: 2_000,

@@ -56,7 +56,17 @@ export const layer = ({ processId = crypto.randomUUID(), drainGraceMs = DRAIN_GR
           begin(Effect.andThen(Effect.yieldNow, send))
         })
       }
-      yield* endOverdueAttempts(processId, performing, perform).pipe(
+      // The first one ends those of earlier processes; after it there are none but this one's.
+      let isFirst = true
+      const sweep = Effect.suspend(() =>
+        isFirst || performing.size > 0 ? endOverdueAttempts(processId, performing, perform) : Effect.void
+      )
+      yield* sweep.pipe(
+        Effect.tap(() =>
+          Effect.sync(() => {
+            isFirst = false
+          })
+        ),
         Effect.catchCause((cause) => logRetry("the sweep for lost attempts failed, it will run again", cause)),
         Effect.repeat(Schedule.spaced(SWEEP_INTERVAL_MS)),
         Effect.forkScoped

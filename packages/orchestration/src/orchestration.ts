@@ -11,8 +11,10 @@ import { PlaceFreed, Places, releaseNext } from "./workflows/release-service-cal
 import { setServiceCallTags } from "./workflows/set-service-call-tags.ts"
 import { submitServiceCall } from "./workflows/submit-service-call.ts"
 
-/** How soon a call that waits is released at the latest, when no ended call has freed a place, as after a start. */
-const RELEASE_SWEEP_MS = 1_000
+/** How soon a call that waits is released at the latest, if nobody says that there is a place: the safety net. */
+const RELEASE_SWEEP_MS = 5_000
+/** After a failure. */
+const RELEASE_RETRY_MS = 1_000
 
 /** Calls that are released in one commit. */
 const RELEASE_BATCH_SIZE = 64
@@ -59,10 +61,12 @@ const releaseWaiting = Effect.gen(function* () {
   const releases = Array.from({ length: RELEASE_BATCH_SIZE }, () => transaction.run(releaseNext))
   while (places.hasNext()) yield* Effect.all(releases, { concurrency: "unbounded", discard: true })
 }).pipe(
-  Effect.catchCause((cause) =>
-    Effect.andThen(
-      logRetry("the release of a waiting call failed, it will be tried again", cause),
-      Effect.sleep(RELEASE_SWEEP_MS)
-    )
+  Effect.catchCause(
+    Effect.fnUntraced(function* (cause) {
+      yield* logRetry("the release of a waiting call failed, it will be tried again", cause)
+      yield* Effect.sleep(RELEASE_RETRY_MS)
+      const freed = yield* PlaceFreed
+      yield* freed.open
+    })
   )
 )

@@ -1,5 +1,5 @@
 import type { Consumer } from "@event-service-agent/schemas/envelope"
-import { MessageId, type ServiceCallKey } from "@event-service-agent/schemas/ids"
+import { newMessageId, type ServiceCallKey } from "@event-service-agent/schemas/ids"
 import {
   catalogue,
   consumersOf,
@@ -7,8 +7,8 @@ import {
   type MessageDraft,
   type TypeFor
 } from "@event-service-agent/schemas/messages/catalogue"
+import { toMillis } from "@event-service-agent/schemas/time"
 import { Context, Effect, Layer, LogLevel, References, type Scope } from "effect"
-import { SecureRandom } from "effect/crypto"
 import { type Handle, type Inbox, logMessage, makeInbox } from "./inbox.ts"
 import { type Entry, Outbox } from "./outbox.ts"
 import { type StorageError, Transaction, UnitOfWork } from "./transaction.ts"
@@ -134,7 +134,7 @@ const makeEmbedded = Effect.fnUntraced(function* () {
     publish: (drafts) =>
       Effect.map(UnitOfWork, (unit) => {
         const messages = drafts.map(
-          (draft): Message => ({ ...draft, messageId: MessageId.make(SecureRandom.uuidV7Unsafe()), schemaVersion: 1 })
+          (draft): Message => ({ ...draft, messageId: newMessageId(toMillis(draft.timestamp)), schemaVersion: 1 })
         )
         const published = publishedIn.get(unit)
         if (published !== undefined) published.push(...messages)

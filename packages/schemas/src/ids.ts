@@ -1,4 +1,4 @@
-import { Schema } from "effect"
+import { Brand, Schema } from "effect"
 
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[1-8][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/u
 
@@ -52,3 +52,11 @@ export const newUuid = (nowMs: number): string => {
   // Any random UUID ends as one of version 7 does: with the variant and 62 random bits.
   return `${time}-${(VERSION + counter).toString(16)}${crypto.randomUUID().slice(18)}`
 }
+
+// What was just made here needs no check, which would cost more than the making.
+const callIdOf = Brand.nominal<ServiceCallId>()
+const messageIdOf = Brand.nominal<MessageId>()
+const correlationIdOf = Brand.nominal<CorrelationId>()
+export const newServiceCallId = (nowMs: number): ServiceCallId => callIdOf(newUuid(nowMs))
+export const newMessageId = (nowMs: number): MessageId => messageIdOf(newUuid(nowMs))
+export const newCorrelationId = (nowMs: number): CorrelationId => correlationIdOf(newUuid(nowMs))

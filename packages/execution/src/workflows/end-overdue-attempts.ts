@@ -1,9 +1,9 @@
-import { Transaction } from "@event-service-agent/platform/transaction"
+import { Transaction, UnitOfWork } from "@event-service-agent/platform/transaction"
 import { Clock, DateTime, Effect } from "effect"
 import { attemptAgain, outcomeUnknown } from "../domain/attempt.ts"
 import { AttemptStore } from "../ports/attempt-store.ts"
 import { endAttempt } from "./end-attempt.ts"
-import { isPerforming, type Performing } from "./perform-attempt.ts"
+import { endPerforming, isPerforming, type Performing } from "./perform-attempt.ts"
 import { claimAttempt, type Perform } from "./start-execution.ts"
 
 /** Attempts that one unit of work ends. */
@@ -22,6 +22,7 @@ export const endOverdueAttempts = Effect.fnUntraced(function* (
   const transaction = yield* Transaction
   const store = yield* AttemptStore
   const endBatch = Effect.gen(function* () {
+    const unit = yield* UnitOfWork
     const now = yield* DateTime.now
     const overdue = yield* store.overdueOfAllTenants(now, processId, SWEEP_BATCH_SIZE)
     const nowNanos = yield* Clock.monotonicTimeNanos
@@ -33,6 +34,7 @@ export const endOverdueAttempts = Effect.fnUntraced(function* (
       else if (yield* store.close(attempt.key, attempt.number, unknown)) {
         yield* claimAttempt(again, attempt.sealedForResend, perform)
       }
+      unit.afterCommit(Effect.sync(() => endPerforming(performing, attempt)))
     }
     return lost.length === SWEEP_BATCH_SIZE
   })

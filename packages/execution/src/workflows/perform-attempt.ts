@@ -2,7 +2,7 @@ import { HttpClientPort } from "@event-service-agent/platform/http-client-port"
 import { RequestUnreadable, RequestVault } from "@event-service-agent/platform/request-vault"
 import { retryStorage, Transaction } from "@event-service-agent/platform/transaction"
 import type { RequestSpec, SealedRequest } from "@event-service-agent/schemas/http-request"
-import { Clock, DateTime, Effect, Option } from "effect"
+import { Clock, DateTime, Effect, LogLevel, Option } from "effect"
 import {
   type AttemptOutcome,
   annotationsOf,
@@ -25,8 +25,8 @@ export interface ClaimedAttempt {
 }
 
 /**
- * The attempts that this process performs, each with the end of its lease on the monotonic clock: until then the sweep
- * leaves it alone, whatever the clock of the day says. A result that only waits for the storage has no end.
+ * The attempts of this process that are open, each with the end of its lease on the monotonic clock: until then the
+ * sweep leaves it alone, whatever the clock of the day says. A result that only waits for the storage has no end.
  */
 export type Performing = Map<string, bigint | typeof RESULT_KNOWN>
 
@@ -43,24 +43,28 @@ export const beginPerforming = (performing: Performing, { attempt, claimedAtNano
   performing.set(nameOf(attempt), claimedAtNanos + BigInt(leaseMs(attempt)) * 1_000_000n)
 }
 
+/** The attempt has ended. */
+export const endPerforming = (performing: Performing, attempt: OpenAttempt): void => {
+  performing.delete(nameOf(attempt))
+}
+
 /** Sends the request, once, and records what came of it, however long the storage refuses. */
 export const performAttempt = Effect.fnUntraced(
   function* (claimed: ClaimedAttempt, performing: Performing) {
     const { attempt } = claimed
-    const name = nameOf(attempt)
-    const perform = Effect.gen(function* () {
-      const result = yield* send(claimed)
-      if (Option.isNone(result)) return
-      performing.set(name, RESULT_KNOWN)
-      yield* record(attempt, result.value)
-    })
-    yield* Effect.ensuring(
-      perform,
-      Effect.sync(() => performing.delete(name))
-    )
+    const result = yield* send(claimed)
+    if (Option.isNone(result)) return
+    performing.set(nameOf(attempt), RESULT_KNOWN)
+    yield* record(attempt, result.value)
+    endPerforming(performing, attempt)
   },
+  // Whatever goes wrong, the sweep ends the attempt when its lease is over.
+  (effect, claimed, performing) =>
+    Effect.onError(effect, () => Effect.sync(() => beginPerforming(performing, claimed))),
   (effect, { attempt }) => Effect.annotateLogs(effect, annotationsOf(attempt))
 )
+
+const isDebugging = LogLevel.isEnabled("Debug")
 
 const nameOf = ({ causationId, number }: OpenAttempt): string => `${causationId}/${number}`
 
@@ -74,11 +78,11 @@ const send = Effect.fnUntraced(
     const elapsedMs = Number((yield* Clock.monotonicTimeNanos) - claimedAtNanos) / 1_000_000
     const timeoutMs = sendTimeoutMs(attempt, elapsedMs)
     if (timeoutMs <= 0) {
-      // The sweep may have ended the attempt by now, and it ends it if not.
+      // The sweep has ended the attempt, or will.
       yield* Effect.logWarning("too late to send: the attempt is past its deadline")
       return Option.none()
     }
-    yield* Effect.logDebug("send attempt")
+    if (yield* isDebugging) yield* Effect.logDebug("send attempt")
     const answer = yield* client.send(request, { timeoutMs })
     return Option.some(answered(answer, request, yield* DateTime.now))
   },

@@ -21,6 +21,8 @@ export const sendFirst = (execution: ExecutionLayer): ExecutionLayer =>
       const vault = yield* RequestVault
       /** What became of the sends, by their Idempotency-Key; `null` while they run. */
       const outcomes = new Map<string, Outcome | null>()
+      /** The messages that have come before. At first a message may be in the unit that publishes it, which fails then. */
+      const met = new Set<string>()
 
       const send = Effect.fnUntraced(function* (message: Message<"StartExecution">) {
         const { sealed, timeoutMs } = message.payload
@@ -37,10 +39,11 @@ export const sendFirst = (execution: ExecutionLayer): ExecutionLayer =>
         Effect.suspend(() => {
           const outcome = outcomes.get(message.aggregateId)
           if (outcome) return handle()
-          if (outcome === undefined) {
+          if (outcome === undefined && met.has(message.messageId)) {
             outcomes.set(message.aggregateId, null)
             Effect.runFork(send(message))
           }
+          met.add(message.messageId)
           return Effect.fail(new Error("the answer is not there yet"))
         })
 

@@ -11,7 +11,7 @@ import { powerCutViolations, STRACE_ARGUMENTS, straceMissing } from "./power-cut
 const TENANT = "acme"
 const [ONE_BY_ONE, SIDE_BY_SIDE] = [4, 12]
 const MAIN = join(import.meta.dirname, "../../src/main.ts")
-const SYNCHRONOUS_OFF = join(import.meta.dirname, "synchronous-off.ts")
+const WITHOUT_SYNC = join(import.meta.dirname, "without-sync.ts")
 
 const missing = straceMissing()
 
@@ -31,9 +31,9 @@ describe("a power cut", () => {
     missing,
     "would break every promise without that sync, and the trace shows it",
     async () => {
-      const violations = await violationsOf([process.execPath, "--preload", SYNCHRONOUS_OFF, MAIN])
+      const violations = await violationsOf([process.execPath, "--preload", WITHOUT_SYNC, MAIN])
       const ofKind = (kind: RegExp) => violations.filter((violation) => kind.test(violation))
-      expect(ofKind(/^the 202 of \S+ left before its SubmitServiceCall was synced$/)).toHaveLength(16)
+      expect(ofKind(/^the 202 of \S+ left before its ServiceCallSubmitted was synced$/)).toHaveLength(16)
       expect(ofKind(/^the request of \S+ left before its ExecutionStarted was synced$/)).toHaveLength(16)
     },
     60_000
@@ -44,7 +44,7 @@ describe("the check of a trace", () => {
   const wal = "10</d/s.db-wal>"
   const [header, row] = [
     String.raw`"\0\0\0\1\0\0\0\3${"x".repeat(16)}", 24, 32`,
-    '"..SubmitServiceCallacmeid-1", 25, 56'
+    '"..ServiceCallSubmittedacmeid-1", 25, 56'
   ]
   const claim = '"..ExecutionStartedacmeid-1", 24, 56'
   const write = (data: string) => `7 pwrite64(${wal}, ${data}) = 24`
@@ -63,7 +63,7 @@ describe("the check of a trace", () => {
   })
 
   it("takes a sync for none that is under way, that failed, that began before the commit, or that is of another file", () => {
-    const early = ["the 202 of id-1 left before its SubmitServiceCall was synced"]
+    const early = ["the 202 of id-1 left before its ServiceCallSubmitted was synced"]
     const rest = [...claimed, sync, request]
     expect(
       check(...submission, `7 fsync(${wal} <unfinished ...>`, answer, "7 <... fsync resumed>) = 0", ...rest)
@@ -79,7 +79,7 @@ describe("the check of a trace", () => {
   it("finds fault with a trace that shows less than it should", () => {
     expect(check()).toEqual(["the 202 of id-1 is not in the trace", "the request of id-1 is not in the trace"])
     expect(check(sync, answer, request)).toEqual([
-      "no commit has the SubmitServiceCall of id-1",
+      "no commit has the ServiceCallSubmitted of id-1",
       "no commit has the ExecutionStarted of id-1"
     ])
     const created = '7 openat(AT_FDCWD</>, "/d/secret.key", O_WRONLY|O_CREAT, 0600) = 6</d/secret.key>'

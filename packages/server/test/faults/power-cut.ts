@@ -49,7 +49,7 @@ export const powerCutViolations = (trace: string, traced: Traced): ReadonlyArray
     return commit.syncedAt < promise.startedAt ? [] : [`${what} of ${id} left before its ${message} was synced`]
   }
   const ofCalls = traced.serviceCallIds.flatMap((id) => [
-    ...isBefore("the 202", "SubmitServiceCall", id, ({ data }) => /^HTTP\/1.1 202 /.test(data) && data.includes(id)),
+    ...isBefore("the 202", "ServiceCallSubmitted", id, ({ data }) => /^HTTP\/1.1 202 /.test(data) && data.includes(id)),
     ...isBefore("the request", "ExecutionStarted", id, ({ data }) => isRequest(data) && data.includes(id))
   ])
   const firstPromise = sent.find(({ data }) => data.startsWith("HTTP/1.1 202 "))?.startedAt ?? 0

@@ -2,6 +2,7 @@ import { Database } from "bun:sqlite"
 import { afterAll, describe, expect, it } from "vitest"
 import { callsOf, submit } from "../client.ts"
 import { removeLeftovers, Service } from "../process.ts"
+import { storeUnhandled } from "../unhandled.ts"
 
 const CALLS = 40_000
 const UNPROCESSED = 4_000
@@ -40,17 +41,9 @@ const multiply = (dbPath: string): void => {
      SELECT printf('019a53b1-7c00-7d4e-8a51-%012x', n), accepted_at - n, ${columns} FROM submissions, n`,
     [CALLS]
   )
-  const message = "type, schema_version, tenant_id, version, timestamp, correlation_id, causation_id, payload, sealed"
-  database.run(
-    `INSERT INTO outbox (message_id, service_call_id, ${message})
-     WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < ?)
-     SELECT printf('019a53b1-7c00-7d4e-8a52-%012x', n), printf('019a53b1-7c00-7d4e-8a51-%012x', n), ${message}
-     FROM outbox, n WHERE type = 'SubmitServiceCall'`,
-    [UNPROCESSED]
-  )
-  database.run(
-    `INSERT INTO dead_letters (consumer, seq, tenant_id, service_call_id, type, attempts, error, died_at)
-     SELECT 'orchestration', seq, tenant_id, service_call_id, type, 10, 'Error: poison', timestamp FROM outbox
-     WHERE service_call_id LIKE '019a53b1-7c00-7d4e-8a51-%'`
-  )
+  storeUnhandled(database, {
+    where: "s.service_call_id <= printf('019a53b1-7c00-7d4e-8a51-%012x', ?)",
+    bindings: [UNPROCESSED],
+    error: "'Error: poison'"
+  })
 }

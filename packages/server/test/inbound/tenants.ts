@@ -3,6 +3,7 @@ import { expect } from "vitest"
 import { callsOf, detailOf, json, type Reference, type Submission } from "../client.ts"
 import type { Service } from "../process.ts"
 import { stored, TABLES } from "../stored.ts"
+import { storeUnhandled } from "../unhandled.ts"
 import { until } from "../until.ts"
 import type { Contract, Operation } from "./contract-document.ts"
 
@@ -127,20 +128,11 @@ const strand = (dbPath: string, tenant: string, mark: string, likeId: string): s
        SELECT tenant_id, ?, ${submission} FROM submissions WHERE tenant_id = ? AND service_call_id = ?`
     )
     .run(id, tenant, likeId)
-  const message = `type, schema_version, tenant_id, version, timestamp, correlation_id, causation_id, payload, sealed`
-  database
-    .query(
-      `INSERT INTO outbox (message_id, service_call_id, ${message})
-       SELECT ?, ?, ${message} FROM outbox WHERE type = 'SubmitServiceCall' AND tenant_id = ? AND service_call_id = ?`
-    )
-    .run(crypto.randomUUID(), id, tenant, likeId)
-  database
-    .query(
-      `INSERT INTO dead_letters (consumer, seq, tenant_id, service_call_id, type, attempts, error, died_at)
-       SELECT 'orchestration', seq, tenant_id, service_call_id, type, 10, ?, timestamp FROM outbox
-       WHERE tenant_id = ? AND service_call_id = ?`
-    )
-    .run(`Error: ${mark}`, tenant, id)
+  storeUnhandled(database, {
+    where: "s.tenant_id = ? AND s.service_call_id = ?",
+    bindings: [tenant, id],
+    error: `'Error: ${mark}'`
+  })
   return id
 }
 

@@ -1,9 +1,11 @@
 import { Database } from "bun:sqlite"
+import { readFileSync } from "node:fs"
 import { afterAll, describe, expect, it } from "vitest"
 import { callsOf, detailOf, type Submission, submit, TERMINAL } from "../client.ts"
 import { type CountingTarget, countingTarget } from "../counting-target.ts"
 import { removeLeftovers, Service } from "../process.ts"
 import { stored } from "../stored.ts"
+import { storeUnhandled } from "../unhandled.ts"
 import { until } from "../until.ts"
 import { findInFiles, type Needles } from "./files.ts"
 
@@ -14,6 +16,8 @@ const BODY_BYTES = [10, 3_000, 20_000]
 /** A run of so many bytes of a ciphertext is no accident. */
 const RUN_BYTES = 16
 const RUNS_EVERY = 200
+/** The same in all sealed requests of a key. */
+const KEY_ID_BYTES = 4
 /** Key id and nonce, which are no secret. */
 const HEADER_BYTES = 16
 
@@ -35,11 +39,12 @@ describe("the sealed request of a call that has ended", () => {
       IN_FLIGHT_MAX: inFlight,
       IN_FLIGHT_PER_TENANT_MAX: inFlight
     })
+    // Never stored, as the test below shows.
+    const cutOff = await submitNow(service, target.url)
     const first = await submitAll(service, [
-      ["cut off", { requestSpec: { url: target.url } }],
       ["resent", { requestSpec: { url: target.url, method: "PUT" }, onUnknown: "resend" }]
     ])
-    await until("all places are taken", () => target.count === first.size)
+    await until("all places are taken", () => target.count === cutOff.length + first.size)
     const second = await submitAll(service, [
       ["broken", { requestSpec: { url: `${target.url}/broken` } }],
       ["refused", { requestSpec: { url: closed.url } }],
@@ -51,7 +56,6 @@ describe("the sealed request of a call that has ended", () => {
     await service.kill("SIGKILL")
     await service.restart()
     const late = await submitAll(service, [
-      ["made", { requestSpec: { url: target.url } }],
       ["made later", { requestSpec: { url: target.url }, dueAt: new Date(Date.now() + 500).toISOString() }],
       ["kept", { requestSpec: { url: target.url }, keepRequest: true }],
       ["kept, cancelled", { dueAt: FAR, keepRequest: true }]
@@ -68,7 +72,7 @@ describe("the sealed request of a call that has ended", () => {
     await cancel(service, calls, "cancelled ")
     await cancel(service, calls, "kept, cancelled")
     const ends = new Map<string, string>()
-    for (const [name, { id }] of calls) {
+    for (const [name, { id }] of [...calls, ...cutOff.map((id) => ["cut off", { id }] as const)]) {
       const { outcome } = await until(`${name} has ended`, async () => {
         const found = await detailOf(service, TENANT, id)
         return TERMINAL.has(found.status) && found
@@ -83,7 +87,6 @@ describe("the sealed request of a call that has ended", () => {
       "cancelled when due": "Cancelled",
       "cut off": "OutcomeUnknown",
       resent: "Succeeded",
-      made: "Succeeded",
       "made later": "Succeeded",
       kept: "Succeeded",
       "kept, cancelled": "Cancelled"
@@ -91,8 +94,7 @@ describe("the sealed request of a call that has ended", () => {
     expect(
       stored(
         service.dbPath,
-        `SELECT type FROM outbox WHERE sealed IS NOT NULL AND service_call_id NOT IN
-           (SELECT service_call_id FROM service_calls WHERE keep_request = 1)
+        `SELECT type FROM outbox WHERE sealed IS NOT NULL
          UNION ALL SELECT status FROM service_calls WHERE sealed IS NOT NULL AND keep_request = 0
          UNION ALL SELECT 'attempt' FROM execution_attempts WHERE sealed_for_resend IS NOT NULL`
       )
@@ -105,6 +107,30 @@ describe("the sealed request of a call that has ended", () => {
     expect(findInFiles(service.folder, needlesOf(erased))).toEqual([])
     expect(namesIn(findInFiles(service.folder, needlesOf(kept)))).toEqual([...kept.keys()].sort())
   }, 60_000)
+
+  it("was never in any of the files, when the call was due at once and found a place", async () => {
+    const answered = Promise.withResolvers<void>()
+    await using target = countingTarget(async () => {
+      await answered.promise
+      return new Response("ok")
+    })
+    await using service = await Service.start({ EGRESS_ALLOW: target.host })
+    const ids = [...(await submitNow(service, target.url)), ...(await submitNow(service, target.url))]
+    await until("all are under way", () => target.count === ids.length)
+    const contents = [contentOf(service)]
+    answered.resolve()
+    for (const id of ids) {
+      await until("the call has ended", async () => (await detailOf(service, TENANT, id)).status === "Succeeded")
+    }
+    contents.push(contentOf(service))
+
+    // Those for later show how all sealed requests of this service begin, and that the check finds what is there.
+    const later = [...(await submitAll(service, [["later", { dueAt: FAR }]])).values()]
+    const start = later[0]?.sealed.subarray(0, KEY_ID_BYTES) ?? new Uint8Array()
+    expect(countIn(contentOf(service), start)).toBeGreaterThanOrEqual(later.length)
+    // Four bytes may be there by accident, but hardly twice, and each request was submitted twice.
+    for (const content of contents) expect(countIn(content, start)).toBeLessThan(2)
+  }, 20_000)
 
   it("is in none of the files after a stop, and after a restart that follows on a crash", async () => {
     await using target = countingTarget()
@@ -132,9 +158,8 @@ describe("the sealed request of a call that has ended", () => {
     await until("it is scheduled", () => stored(service.dbPath, "SELECT 1 FROM timer_schedules").length === 1)
     await service.kill("SIGTERM")
     using database = new Database(service.dbPath)
+    storeUnhandled(database, { where: "1" })
     database.run("UPDATE outbox SET payload = '{' WHERE type = 'SubmitServiceCall'")
-    database.run(`INSERT INTO deliveries SELECT 'orchestration', seq, tenant_id, service_call_id, 0, 0 FROM outbox
-                  WHERE type = 'SubmitServiceCall'`)
     database.close()
     await service.restart()
     const { items } = await (await service.fetch("/api/admin/dead-letters")).json()
@@ -171,6 +196,26 @@ const submitAll = async (service: Service, kinds: ReadonlyArray<Kind>): Promise<
   return calls
 }
 
+/** Submits calls that are due at once, with bodies of different sizes. Gives their ids. */
+const submitNow = async (service: Service, url: string): Promise<ReadonlyArray<string>> => {
+  const ids: Array<string> = []
+  for (const bytes of BODY_BYTES) {
+    const requestSpec = { method: "POST", url, body: "x".repeat(bytes) } as const
+    ids.push((await submit(service, TENANT, { name: `now ${bytes}`, requestSpec })).serviceCallId)
+  }
+  return ids
+}
+
+/** All bytes of the database and its log. */
+const contentOf = ({ dbPath }: Service): Buffer =>
+  Buffer.concat([dbPath, `${dbPath}-wal`].map((path) => readFileSync(path)))
+
+const countIn = (content: Buffer, bytes: Uint8Array): number => {
+  let count = 0
+  for (let at = content.indexOf(bytes); at >= 0; at = content.indexOf(bytes, at + 1)) count++
+  return count
+}
+
 const cancel = async (service: Service, calls: ReadonlyMap<string, SealedCall>, prefix: string): Promise<void> => {
   for (const [name, { id }] of calls) {
     if (!name.startsWith(prefix)) continue
@@ -192,11 +237,12 @@ const endCalls = async (service: Service, target: CountingTarget): Promise<Uint8
   return Buffer.concat([...calls.values()].map(({ sealed }) => sealed))
 }
 
-/** As it was stored with the submission. A call that is over by now has none any more. */
+/** As it is stored while the call waits, or in case it is resent. */
 const sealedOf = (service: Service, id: string, bytes: number): Uint8Array => {
-  const rows = stored<{ readonly sealed: Uint8Array | null }>(
+  const rows = stored<{ readonly sealed: Uint8Array }>(
     service.dbPath,
-    "SELECT sealed FROM outbox WHERE service_call_id = ? AND type = 'SubmitServiceCall'",
+    `SELECT sealed FROM service_calls WHERE service_call_id = ?1 AND sealed IS NOT NULL UNION ALL
+     SELECT sealed_for_resend FROM execution_attempts WHERE service_call_id = ?1 AND sealed_for_resend IS NOT NULL`,
     id
   )
   const sealed = rows[0]?.sealed ?? new Uint8Array()
