@@ -18,6 +18,8 @@ export interface Costs {
   readonly sampledMs: number
   /** By what runs: a native function, a part of Effect, a package of ours. */
   readonly areas: ReadonlyMap<string, number>
+  /** By what a call goes through, told by the innermost file of ours on the stack. */
+  readonly stages: ReadonlyMap<string, number>
   /** By the innermost file of ours on the stack. */
   readonly places: ReadonlyMap<string, number>
   readonly functions: ReadonlyMap<string, number>
@@ -37,7 +39,8 @@ export const costsOf = (profile: CpuProfile, skippedMs: number): Costs => {
     }
     return NO_PLACE
   }
-  const [areas, places, functions] = [new Map<string, number>(), new Map<string, number>(), new Map<string, number>()]
+  const newMap = () => new Map<string, number>()
+  const [areas, stages, places, functions] = [newMap(), newMap(), newMap(), newMap()]
   const add = (to: Map<string, number>, key: string) => to.set(key, (to.get(key) ?? 0) + INTERVAL_MS)
   let sampledMs = 0
   let elapsedMs = 0
@@ -47,11 +50,26 @@ export const costsOf = (profile: CpuProfile, skippedMs: number): Costs => {
     if (node === undefined || elapsedMs < skippedMs) continue
     sampledMs += INTERVAL_MS
     add(areas, areaOf(node.callFrame))
-    add(places, placeOf(id))
+    const place = placeOf(id)
+    add(places, place)
+    add(stages, stageOf(place))
     add(functions, describe(node.callFrame))
   }
-  return { sampledMs, areas, places, functions }
+  return { sampledMs, areas, stages, places, functions }
 }
+
+/** The first that fits. */
+const STAGES: ReadonlyArray<readonly [stage: string, places: RegExp]> = [
+  ["HTTP in: the server, the edge, the checks", /^(api|adapters\/src\/bun\/http-server)/],
+  ["sealing, redaction and egress rules, in and out", /^(schemas|platform\/src\/(request-vault|egress-policy))/],
+  ["orchestration", /^(orchestration|timer)/],
+  ["HTTP out: the attempt and the client", /^(execution|adapters\/src\/http|platform\/src\/http-client)/],
+  ["storage: statements, rows, commits", /^adapters/],
+  ["the writer: Effect running the units of work", /^platform\/src\/transaction/],
+  ["the bus", /^platform/],
+  ["the log", /^server/]
+]
+const stageOf = (place: string): string => STAGES.find(([, places]) => places.test(place))?.[0] ?? place
 
 const ownFile = (url: string): string | undefined => /\/packages\/(.+)$/.exec(url)?.[1]
 

@@ -10,14 +10,27 @@ export const cpuMs = (pids: ReadonlyArray<number>): number => {
   return stats.length === 0 ? Number.NaN : (ticks * 1_000) / TICKS_PER_SECOND
 }
 
+/** The name of the thread that runs a program's own code. */
+export const MAIN_THREAD = "the program's own thread"
+
 /**
- * Milliseconds of processor time of one process without its children, more finely counted than in ticks. NaN where the
- * kernel does not tell.
+ * Milliseconds of processor time of one process's threads by their names, without its children, more finely counted
+ * than in ticks. Empty where the kernel does not tell.
  */
+export const threadCpuMs = (pid: number): ReadonlyMap<string, number> => {
+  const threads = new Map<string, number>()
+  for (const task of readdirOr(`/proc/${pid}/task`)) {
+    const [nanos] = readOr(`/proc/${pid}/task/${task}/schedstat`, "NaN").split(" ")
+    const name = Number(task) === pid ? MAIN_THREAD : readOr(`/proc/${pid}/task/${task}/comm`, "?").trim()
+    threads.set(name, (threads.get(name) ?? 0) + Number(nanos) / 1e6)
+  }
+  return threads
+}
+
+/** Milliseconds of processor time of one process without its children. NaN where the kernel does not tell. */
 export const preciseCpuMs = (pid: number): number => {
-  const tasks = readdirOr(`/proc/${pid}/task`)
-  const nanos = tasks.map((task) => Number(readOr(`/proc/${pid}/task/${task}/schedstat`, "NaN").split(" ")[0]))
-  return tasks.length === 0 ? Number.NaN : nanos.reduce((sum, one) => sum + one, 0) / 1e6
+  const threads = [...threadCpuMs(pid).values()]
+  return threads.length === 0 ? Number.NaN : threads.reduce((sum, one) => sum + one, 0)
 }
 
 /** Mebibytes of memory that one process has resident. NaN where there is no /proc. */

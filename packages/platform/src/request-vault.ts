@@ -43,7 +43,7 @@ const make = (secret: Uint8Array): RequestVault["Service"] => {
   const key = derive("seal")
   const keyId = derive("key-id").subarray(0, KEY_ID_BYTES)
   const fingerprintKey = derive("fingerprint")
-  const isOwn = (sealed: Uint8Array) => Buffer.from(keyId).equals(sealed.subarray(0, KEY_ID_BYTES))
+  const isOwn = (sealed: Uint8Array) => keyId.every((byte, index) => sealed[index] === byte)
 
   return {
     seal: (call, request) =>

@@ -229,6 +229,7 @@ class Unit {
     const before = journal.writes()
     const wasRepeated = this.isRepeated
     const takenOn: Array<Effect.Effect<void, unknown, UnitOfWork>> = []
+    let isOwnDone = false
     const succeeded = this.work(
       {
         afterCommit: (hook) => this.hooks.push(hook),
@@ -236,27 +237,20 @@ class Unit {
         takeOn: (work) => takenOn.push(work),
         isRepeated: wasRepeated
       },
-      Effect.suspend(() => (takenOn.length === 0 ? Effect.void : this.doAll(takenOn)))
+      Effect.suspend(() => {
+        isOwnDone = true
+        return takenOn.length === 0 ? Effect.void : doAll(takenOn)
+      })
     )
-    if (!succeeded) this.hooks = []
+    if (!succeeded) {
+      this.hooks = []
+      // Also when it waits: then nothing of it can tell.
+      this.isRepeated ||= isOwnDone
+    }
     this.hasOnlyRead = journal.writes() === before && this.undos.length === 0
     if (!journal.isActive()) throw new Error("the storage ended the transaction, as it does when the disk is full")
     if (succeeded) return "done"
     return this.isRepeated && !wasRepeated ? "to be repeated" : "failed"
-  }
-
-  /** What is taken on may take on more. Only the storage's failures are the unit's own, when it is repeated. */
-  private doAll(takenOn: Array<Effect.Effect<void, unknown, UnitOfWork>>) {
-    const next = Effect.suspend((): Effect.Effect<void, unknown, UnitOfWork> => {
-      const work = takenOn.shift()
-      return work === undefined ? Effect.void : Effect.andThen(work, next)
-    })
-    return Effect.catchCause(next, (cause) => {
-      this.isRepeated = true
-      const failure = Cause.squash(cause)
-      stopIfWaiting(cause)
-      return failure instanceof StorageError ? Effect.fail(failure) : Effect.die(failure)
-    })
   }
 
   undo(): void {
@@ -264,6 +258,18 @@ class Unit {
     this.undos = []
     this.hooks = []
   }
+}
+
+/** What is taken on may take on more. Only the storage's failures are the unit's own, when it is repeated. */
+const doAll = (takenOn: Array<Effect.Effect<void, unknown, UnitOfWork>>) => {
+  const next = Effect.suspend((): Effect.Effect<void, unknown, UnitOfWork> => {
+    const work = takenOn.shift()
+    return work === undefined ? Effect.void : Effect.andThen(work, next)
+  })
+  return Effect.catchCause(next, (cause) => {
+    const failure = Cause.squash(cause)
+    return failure instanceof StorageError ? Effect.fail(failure) : Effect.die(failure)
+  })
 }
 
 /** Why nobody knows whether what was committed is on the disk, if so. */

@@ -1,48 +1,21 @@
-import { Clock, Deferred, type Duration, Effect, Exit, type Layer, Queue, Scope } from "effect"
-import { TestClock } from "effect/testing"
+import { Clock, Deferred, Effect, Exit, type Layer, Queue, Scope } from "effect"
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import { EventBusPort } from "../src/event-bus.ts"
 import { HELD_MAX, TRIES_MAX } from "../src/inbox.ts"
 import { Outbox, READ_BYTES_MAX } from "../src/outbox.ts"
 import { StorageError, Transaction, UnitOfWork } from "../src/transaction.ts"
+import { advance, type Ports, publish, record } from "./bus.ts"
+import { atOnceContract } from "./event-bus-at-once.contract.ts"
 import { everyMessage, keyOfCall, numbered, numberOf, sealedCommand } from "./messages.ts"
 import { onTestClock, settle } from "./testing.ts"
-
-type Ports = EventBusPort | Outbox | Transaction
-
-const advance = (duration: Duration.Input) => Effect.andThen(settle, Effect.andThen(TestClock.adjust(duration), settle))
 
 /** What every transport promises: effect exactly once, in order per call, and poison harms only its own call. */
 export const eventBusContract = (name: string, layer: Layer.Layer<Ports, unknown>) =>
   describe(`EventBusPort, ${name}`, () => {
     const within = <A, E>(test: Effect.Effect<A, E, Ports | Scope.Scope>) => onTestClock(Effect.provide(test, layer))
 
-    const publish = Effect.fnUntraced(function* (...drafts: ReadonlyArray<ReturnType<typeof numbered>>) {
-      const bus = yield* EventBusPort
-      const transaction = yield* Transaction
-      yield* transaction.run(bus.publish(drafts))
-    })
-
-    /** Subscribes orchestration and records what took effect. A message in `poison` fails as long as it is there. */
-    const record = Effect.fnUntraced(function* (poison: ReadonlySet<number> = new Set()) {
-      const bus = yield* EventBusPort
-      const handled = yield* Queue.unbounded<number>()
-      const tries: Array<number> = []
-      yield* bus.subscribe(
-        "orchestration",
-        everyMessage(
-          Effect.fnUntraced(function* (message) {
-            const number = numberOf(message)
-            tries.push(number)
-            if (poison.has(number)) return yield* Effect.fail(new Error(`poison ${number}`))
-            const unit = yield* UnitOfWork
-            unit.afterCommit(Effect.asVoid(Queue.offer(handled, number)))
-          })
-        )
-      )
-      return { handled, tries }
-    })
+    atOnceContract(within)
 
     it(
       "hands a message over once its unit has committed, and never when it failed",
@@ -82,35 +55,40 @@ export const eventBusContract = (name: string, layer: Layer.Layer<Ports, unknown
     it("keeps the order within a call, and each message takes effect exactly once", async () => {
       const batches = fc.array(fc.array(fc.nat(4), { maxLength: 6 }), { minLength: 1, maxLength: 8 })
       await fc.assert(
-        fc.asyncProperty(batches, fc.array(fc.nat(40), { maxLength: 3 }), (published, failsOnce) =>
-          within(
-            Effect.gen(function* () {
-              const bus = yield* EventBusPort
-              const toFail = new Set(failsOnce)
-              const effects = new Map<number, Array<number>>()
-              let count = 0
-              const handle = everyMessage(
-                Effect.fnUntraced(function* (message) {
-                  const unit = yield* UnitOfWork
-                  const number = numberOf(message)
-                  const call = Number(message.aggregateId.slice(-6))
-                  if (toFail.delete(number)) return yield* Effect.fail("once")
-                  unit.afterCommit(Effect.sync(() => effects.set(call, [...(effects.get(call) ?? []), number])))
+        fc.asyncProperty(
+          batches,
+          fc.array(fc.nat(40), { maxLength: 3 }),
+          fc.boolean(),
+          (published, failsOnce, isTogether) =>
+            within(
+              Effect.gen(function* () {
+                const bus = yield* EventBusPort
+                const toFail = new Set(failsOnce)
+                const effects = new Map<number, Array<number>>()
+                let count = 0
+                const handle = everyMessage(
+                  Effect.fnUntraced(function* (message) {
+                    const unit = yield* UnitOfWork
+                    const number = numberOf(message)
+                    const call = Number(message.aggregateId.slice(-6))
+                    if (toFail.delete(number)) return yield* Effect.fail("once")
+                    unit.afterCommit(Effect.sync(() => effects.set(call, [...(effects.get(call) ?? []), number])))
+                  })
+                )
+                yield* bus.subscribe("orchestration", handle)
+                const expected = new Map<number, Array<number>>()
+                const units = published.map((calls) => {
+                  const drafts = calls.map((call) => {
+                    expected.set(call, [...(expected.get(call) ?? []), count])
+                    return numbered(call, count++)
+                  })
+                  return publish(...drafts)
                 })
-              )
-              yield* bus.subscribe("orchestration", handle)
-              const expected = new Map<number, Array<number>>()
-              for (const calls of published) {
-                const drafts = calls.map((call) => {
-                  expected.set(call, [...(expected.get(call) ?? []), count])
-                  return numbered(call, count++)
-                })
-                yield* publish(...drafts)
-              }
-              yield* advance("10 seconds")
-              expect(effects).toEqual(expected)
-            })
-          )()
+                yield* Effect.all(units, { concurrency: isTogether ? "unbounded" : 1 })
+                yield* advance("10 seconds")
+                expect(effects).toEqual(expected)
+              })
+            )()
         ),
         { numRuns: 30 }
       )
@@ -239,7 +217,7 @@ export const eventBusContract = (name: string, layer: Layer.Layer<Ports, unknown
       "handles more messages than memory holds, in order",
       within(
         Effect.gen(function* () {
-          const { handled } = yield* record()
+          const { handled } = yield* record(new Set(), new Set([0]))
           const amount = HELD_MAX + 500
           const drafts = Array.from({ length: amount }, (_, n) => numbered(n % 7, n))
           yield* publish(...drafts)
@@ -285,10 +263,13 @@ export const eventBusContract = (name: string, layer: Layer.Layer<Ports, unknown
           const transaction = yield* Transaction
           const outbox = yield* Outbox
           const scope = yield* Scope.make()
-          const { handled } = yield* Scope.provide(record(new Set([1])), scope)
+          const { handled, tries } = yield* Scope.provide(record(new Set([1]), new Set([29])), scope)
           yield* publish(numbered(1, 1))
           yield* settle
           yield* publish(...Array.from({ length: 20 }, (_, n) => numbered(2 + (n % 3), 10 + n)))
+          // None of them is handled yet: the last one has failed at once, and takes all of them along.
+          expect(tries.filter((number) => number === 29)).toHaveLength(1)
+          expect(yield* Queue.size(handled)).toBe(0)
           yield* Scope.close(scope, Exit.void)
           expect(yield* Queue.size(handled)).toBe(20)
           const { deliveries } = yield* transaction.run(outbox.deliveriesAfter("orchestration", 0, 100))

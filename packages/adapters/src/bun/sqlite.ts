@@ -22,6 +22,8 @@ export interface Prepared<Row> {
 export class SqliteConnection {
   readonly database: Database
   writes = 0
+  /** Of what is committed, when some of it is not on the disk yet: what is read here is told only then. */
+  synced: () => Promise<void> | undefined = () => undefined
   /** Changes when writes were taken back: what is known of them only in memory is to be forgotten. */
   generation = 0
 
@@ -48,7 +50,15 @@ export class SqliteConnection {
       }
     }
     const use = <A>(f: (statement: Statement<Row, Array<SQLQueryBindings>>) => A): Effect.Effect<A, StorageError> =>
-      this.database.inTransaction ? step(f) : Effect.suspend(() => step(f))
+      this.database.inTransaction
+        ? step(f)
+        : Effect.suspend(() => {
+            const found = step(f)
+            const synced = this.synced()
+            if (synced === undefined) return found
+            const failed = (cause: unknown) => new StorageError({ operation: "sync", cause })
+            return Effect.andThen(Effect.tryPromise({ try: () => synced, catch: failed }), found)
+          })
     return {
       all: (...bindings) => use((statement) => statement.all(...bindings)),
       first: (...bindings) => use((statement) => statement.get(...bindings) ?? undefined),

@@ -3,7 +3,7 @@ import { promisify } from "node:util"
 import { type Journal, makeTransaction, Transaction } from "@event-service-agent/platform/transaction"
 import { Effect, Layer } from "effect"
 import type { SqliteConnection } from "../bun/sqlite.ts"
-import { WriteConnection } from "./database.ts"
+import { ReadConnection, WriteConnection } from "./database.ts"
 
 /**
  * The writer over the one writing connection. Units share a `BEGIN IMMEDIATE … COMMIT`, and with it one sync of the
@@ -13,8 +13,36 @@ export const layer = Layer.effect(
   Transaction,
   Effect.gen(function* () {
     const connection = yield* WriteConnection
-    const sync = yield* makeSyncOf(`${connection.database.filename}-wal`)
-    return yield* makeTransaction({ ...journalOf(connection), sync })
+    const reader = yield* ReadConnection
+    const syncFile = yield* makeSyncOf(`${connection.database.filename}-wal`)
+    const journal = journalOf(connection)
+    let writesBefore = 0
+    let unsynced: PromiseWithResolvers<void> | undefined
+    reader.synced = () => unsynced?.promise
+    return yield* makeTransaction({
+      ...journal,
+      begin: () => {
+        journal.begin()
+        writesBefore = connection.writes
+      },
+      commit: () => {
+        journal.commit()
+        if (connection.writes === writesBefore) return
+        unsynced = Promise.withResolvers()
+        unsynced.promise.catch(() => {})
+      },
+      // After a failure, what is read stays in doubt.
+      sync: async () => {
+        try {
+          await syncFile()
+          unsynced?.resolve()
+          unsynced = undefined
+        } catch (error) {
+          unsynced?.reject(error)
+          throw error
+        }
+      }
+    })
   })
 )
 
