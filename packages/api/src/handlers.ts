@@ -9,7 +9,7 @@ import { logRefusal, StorageError, Transaction } from "@event-service-agent/plat
 import type { Consumer } from "@event-service-agent/schemas/envelope"
 import type { ServiceCallKey } from "@event-service-agent/schemas/ids"
 import { fromMillis } from "@event-service-agent/schemas/time"
-import { Effect, Option, Schema } from "effect"
+import { Context, Effect, Option, Schema, Scope } from "effect"
 import { type HttpServerRequest, HttpServerResponse } from "effect/http"
 import { HttpApiBuilder, HttpApiSchema } from "effect/http-api"
 import { makeAcceptSubmission } from "./acceptance.ts"
@@ -27,6 +27,9 @@ import { setServiceCallTags } from "./set-service-call-tags.ts"
 /** What is wrong with the storage, for clients: the log has more. */
 const troubleOf = (error: StorageError): string => {
   if (error.isFull) return "The disk is full: nothing was stored. Try again once the operator has made room"
+  if (error.isUnsynced) {
+    return "The disk did not take what was written: the operator has to check it, and start the service again"
+  }
   return error.isDamaged ? "The database is damaged: the operator has to restore a backup" : "Try again in a moment"
 }
 
@@ -45,9 +48,10 @@ const orUnavailable = <A, E, R>(self: Effect.Effect<A, E | StorageError, R>) =>
 const withServices = <Services>() =>
   Effect.map(
     Effect.context<Services>(),
+    // Not the scope: what a request opens ends with it.
     (services) =>
       <A, E, R>(self: Effect.Effect<A, E | StorageError, R>) =>
-        Effect.provideContext(orUnavailable(self), services)
+        Effect.provideContext(orUnavailable(self), Context.omit(Scope.Scope)(services))
   )
 
 export const layerServiceCalls = HttpApiBuilder.group(Api, "serviceCalls", (handlers) =>
@@ -139,17 +143,19 @@ export const layerHealth = HttpApiBuilder.group(Api, "health", (handlers) =>
         function* () {
           const outbox = yield* Outbox
           const transaction = yield* Transaction
-          yield* outbox.deadLetters(1)
           const refusal = yield* transaction.refusal
           if (Option.isSome(refusal)) {
-            const detail = `The storage refuses to write, reading goes on. ${troubleOf(refusal.value)}`
-            return yield* new NotReady({ detail, checks: { storage: "failed" } })
+            const what = refusal.value.isUnsynced ? "" : "The storage refuses to write, reading goes on. "
+            return yield* new NotReady({ detail: what + troubleOf(refusal.value), checks: { storage: "failed" } })
           }
+          yield* outbox.deadLetters(1)
           return { status: "ok" as const, checks: { storage: "ok" as const } }
         },
         Effect.catchTag("StorageError", (error) =>
           logRefusal("not ready, since it cannot be read", error).pipe(
-            Effect.andThen(new NotReady({ detail: "The storage cannot be read", checks: { storage: "failed" } }))
+            Effect.andThen(
+              new NotReady({ detail: `The storage cannot be read. ${troubleOf(error)}`, checks: { storage: "failed" } })
+            )
           )
         ),
         served

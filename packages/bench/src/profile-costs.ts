@@ -25,7 +25,8 @@ export interface Costs {
   readonly functions: ReadonlyMap<string, number>
 }
 
-const INTERVAL_MS = 1
+/** A longer time between two samples was a wait. */
+const SAMPLE_MS_MAX = 2
 const NO_PLACE = "none: Effect between two steps, Bun itself"
 
 /** Sums a profile up, without its first `skippedMs`. */
@@ -41,19 +42,21 @@ export const costsOf = (profile: CpuProfile, skippedMs: number): Costs => {
   }
   const newMap = () => new Map<string, number>()
   const [areas, stages, places, functions] = [newMap(), newMap(), newMap(), newMap()]
-  const add = (to: Map<string, number>, key: string) => to.set(key, (to.get(key) ?? 0) + INTERVAL_MS)
+  const add = (to: Map<string, number>, key: string, ms: number) => to.set(key, (to.get(key) ?? 0) + ms)
   let sampledMs = 0
   let elapsedMs = 0
   for (const [index, id] of profile.samples.entries()) {
-    elapsedMs += (profile.timeDeltas[index] ?? 0) / 1_000
+    const sinceLastMs = (profile.timeDeltas[index] ?? 0) / 1_000
+    elapsedMs += sinceLastMs
     const node = nodes.get(id)
     if (node === undefined || elapsedMs < skippedMs) continue
-    sampledMs += INTERVAL_MS
-    add(areas, areaOf(node.callFrame))
+    const ms = Math.min(sinceLastMs, SAMPLE_MS_MAX)
+    sampledMs += ms
+    add(areas, areaOf(node.callFrame), ms)
     const place = placeOf(id)
-    add(places, place)
-    add(stages, stageOf(place))
-    add(functions, describe(node.callFrame))
+    add(places, place, ms)
+    add(stages, stageOf(place), ms)
+    add(functions, describe(node.callFrame), ms)
   }
   return { sampledMs, areas, stages, places, functions }
 }

@@ -11,9 +11,10 @@ export const REFUSAL_MS = 10_000
 /** Between two lines of a kind about it. */
 export const REFUSAL_LOG_MS = 10_000
 
-const SYNC = "sync"
+/** The operation that makes commits durable. */
+export const SYNC = "sync"
 
-/** The storage could not do what was asked. Nothing of the unit was kept; trying again later is right. */
+/** The storage could not do what was asked. Nothing of the unit was kept, unless `isUnsynced`; trying again later is right. */
 export class StorageError extends Schema.TaggedError<StorageError>()("StorageError", {
   operation: Schema.String,
   cause: Schema.Defect()
@@ -26,9 +27,17 @@ export class StorageError extends Schema.TaggedError<StorageError>()("StorageErr
   get isFull(): boolean {
     return this.message.includes("disk is full")
   }
-  /** Whether what is stored cannot be trusted any more: after a failed sync nobody knows what is on the disk. */
+  /** Whether what is stored cannot be trusted any more. */
   get isDamaged(): boolean {
-    return this.operation === SYNC || this.message.includes("disk image is malformed")
+    return this.message.includes("disk image is malformed")
+  }
+  /** Whether nobody knows what is on the disk: it did not take what was written. */
+  get isUnsynced(): boolean {
+    return this.operation === SYNC
+  }
+  /** Whether nothing may be written until somebody has looked and started the program again. */
+  get isFinal(): boolean {
+    return this.isDamaged || this.isUnsynced
   }
 }
 
@@ -147,12 +156,19 @@ export const makeTransaction = Effect.fnUntraced(function* (journal: Journal) {
     const unsynced = hasWritten ? yield* syncError(journal) : undefined
     const failures = unsynced === undefined ? committed : failAll(batch, unsynced)
     const [failure] = failures.values()
-    if (failure?.isDamaged === true) damage = failure
+    if (failure?.isFinal === true) damage = failure
     if (failure !== undefined) refused = { error: failure, atNanos: yield* Clock.monotonicTimeNanos }
     // A commit without writes succeeds on a full disk, too.
     else if (hasWritten) refused = undefined
+    // The storage ended the transaction before it was their turn: after the sync they make the next commit.
+    const passedOver = batch.filter((unit) => !unit.hasRun && !failures.has(unit))
+    if (passedOver.length > 0) {
+      waiting.unshift(...passedOver)
+      hasWork.openUnsafe()
+    }
     for (const unit of batch) {
       const itsFailure = failures.get(unit)
+      if (!unit.hasRun && itsFailure === undefined) continue
       if (itsFailure === undefined) for (const hook of unit.hooks) yield* logDefect(hook)
       unit.answer(itsFailure === undefined ? undefined : Exit.fail(itsFailure))
     }
@@ -178,7 +194,7 @@ export const makeTransaction = Effect.fnUntraced(function* (journal: Journal) {
               if (Exit.isFailure(exit)) {
                 stopIfWaiting(exit.cause)
                 const error = Cause.squash(exit.cause)
-                if (error instanceof StorageError && error.isDamaged) damage = error
+                if (error instanceof StorageError && error.isFinal) damage = error
               }
               return Exit.isSuccess(exit)
             },
@@ -212,7 +228,8 @@ class Unit {
   undos: Array<() => void> = []
   /** Its caller was interrupted before the unit ran. */
   isAbandoned = false
-  /** So far: in its latest run, if it has run. */
+  hasRun = false
+  /** In its latest run. */
   hasOnlyRead = true
   /** What it had taken on has failed. */
   isRepeated = false
@@ -226,6 +243,7 @@ class Unit {
 
   /** Throws when the storage ended the transaction under it. */
   run(journal: Journal): UnitEnd {
+    this.hasRun = true
     const before = journal.writes()
     const wasRepeated = this.isRepeated
     const takenOn: Array<Effect.Effect<void, unknown, UnitOfWork>> = []
@@ -288,7 +306,7 @@ const syncError = (journal: Journal): Effect.Effect<StorageError | undefined> =>
 const failAll = (batch: ReadonlyArray<Unit>, error: StorageError): ReadonlyMap<Unit, StorageError> =>
   new Map(batch.map((unit) => [unit, error]))
 
-/** Commits what it can. Returns why the rest was not kept. */
+/** Commits what it can. Returns why the rest was not kept; what has not even run is for the next turn. */
 const commitAll = (journal: Journal, batch: ReadonlyArray<Unit>): ReadonlyMap<Unit, StorageError> => {
   const failures = new Map<Unit, StorageError>()
   const failure = batch.length === 0 ? undefined : commitBatch(journal, batch)
@@ -296,6 +314,7 @@ const commitAll = (journal: Journal, batch: ReadonlyArray<Unit>): ReadonlyMap<Un
   // What only reads must not fail with its neighbours for as long as a full disk lets nobody write.
   const mayCommit = batch.some((unit) => !unit.hasOnlyRead) && !failure.isDamaged
   for (const unit of batch) {
+    if (mayCommit && !unit.hasRun) continue
     const itsFailure = mayCommit && unit.hasOnlyRead ? commitBatch(journal, [unit]) : failure
     if (itsFailure !== undefined) failures.set(unit, itsFailure)
   }

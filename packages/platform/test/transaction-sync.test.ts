@@ -99,11 +99,49 @@ describe("Transaction, over a journal that syncs", () => {
           const exit = yield* Fiber.join(unit)
           expect(Option.getOrUndefined(Exit.findErrorOption(exit))).toMatchObject({
             message: "sync: EIO",
-            isDamaged: true
+            isUnsynced: true,
+            isFinal: true
           })
         }
         expect(steps).toEqual(["commit", "sync"])
         expect(Option.isSome(yield* transaction.refusal)).toBe(true)
+      })
+    )
+  )
+
+  it(
+    "commits together, and syncs once, what had not had its turn when the storage ended the transaction",
+    live(
+      Effect.gen(function* () {
+        const steps: Array<string> = []
+        let writes = 0
+        let isActive = true
+        const transaction = yield* makeTransaction({
+          ...memoryJournal,
+          writes: () => writes,
+          isActive: () => isActive,
+          begin: () => {
+            isActive = true
+            steps.push("begin")
+          },
+          commit: () => {
+            steps.push("commit")
+          }
+        })
+        const run = (name: string, endsTransaction = false) =>
+          transaction
+            .run(
+              Effect.sync(() => {
+                writes++
+                steps.push(name)
+                if (endsTransaction) isActive = false
+              })
+            )
+            .pipe(Effect.exit, (unit) => Effect.forkChild(unit, { startImmediately: true }))
+        const units = [yield* run("too large", true), yield* run("b"), yield* run("c")]
+        const exits = yield* Effect.forEach(units, Fiber.join)
+        expect(exits.map(Exit.isSuccess)).toEqual([false, true, true])
+        expect(steps).toEqual(["begin", "too large", "begin", "b", "c", "commit"])
       })
     )
   )

@@ -27,7 +27,7 @@ export type CorrelationId = typeof CorrelationId.Type
 export const ServiceCallKey = Schema.Struct({ tenantId: TenantId, serviceCallId: ServiceCallId })
 export type ServiceCallKey = typeof ServiceCallKey.Type
 
-let latestMs = 0
+let latestMs = -1
 let counter = 0
 /** What the ids of this millisecond begin with. */
 let time = ""

@@ -178,7 +178,7 @@ const integer =
 
 /** A whole number of units and the unit; up to 99999 days. */
 const ageMs = (text: string): number | undefined => {
-  const [, amount = "", unit = ""] = /^([1-9]\d{0,4})([dhms])$/.exec(text) ?? []
+  const [, amount = "", unit = ""] = /^([1-9]\d{0,7})([dhms])$/.exec(text) ?? []
   const unitMs = UNIT_MS.get(unit)
   return unitMs === undefined ? undefined : Number(amount) * unitMs
 }

@@ -20,7 +20,6 @@ import { RequestVault } from "@event-service-agent/platform/request-vault"
 import { TimerPort } from "@event-service-agent/platform/timer-port"
 import * as Timer from "@event-service-agent/timer/timer"
 import { Effect, Layer, Logger, References, Result } from "effect"
-import { SecureRandom } from "effect/crypto"
 import { HttpRouter } from "effect/http"
 import { layer as layerBanner } from "./banner.ts"
 import type { Settings } from "./config.ts"
@@ -50,14 +49,7 @@ export const layer = (
       const storage = layerStorage(settings.dbPath)
       const platform = Layer.mergeAll(TimerPort.layer, FetchHttpClient.layer.pipe(Layer.provide(resolver))).pipe(
         Layer.provideMerge(EventBusPort.layerEmbedded),
-        Layer.provideMerge(
-          Layer.mergeAll(
-            storage,
-            RequestVault.layer(secret),
-            EgressPolicy.layer(egressAllow),
-            SecureRandom.layerWebCrypto
-          )
-        )
+        Layer.provideMerge(Layer.mergeAll(storage, RequestVault.layer(secret), EgressPolicy.layer(egressAllow)))
       )
       return layerBanner(settings, echoPort).pipe(
         Layer.provide(layerHttp(settings)),

@@ -1,5 +1,5 @@
 import { Database, SQLiteError, type SQLQueryBindings, type Statement } from "bun:sqlite"
-import { StorageError } from "@event-service-agent/platform/transaction"
+import { StorageError, SYNC } from "@event-service-agent/platform/transaction"
 import { Effect, Exit } from "effect"
 
 export type Bindings = ReadonlyArray<SQLQueryBindings>
@@ -56,7 +56,7 @@ export class SqliteConnection {
             const found = step(f)
             const synced = this.synced()
             if (synced === undefined) return found
-            const failed = (cause: unknown) => new StorageError({ operation: "sync", cause })
+            const failed = (cause: unknown) => new StorageError({ operation: SYNC, cause })
             return Effect.andThen(Effect.tryPromise({ try: () => synced, catch: failed }), found)
           })
     return {

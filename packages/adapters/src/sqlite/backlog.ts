@@ -18,6 +18,10 @@ const SEALED_REQUESTS = [
   `SELECT c.sealed FROM timer_schedules t CROSS JOIN service_calls c USING (tenant_id, service_call_id)
    WHERE c.sealed IS NOT NULL`,
   "SELECT sealed FROM service_calls WHERE is_due = 1 AND sealed IS NOT NULL",
+  ...["deliveries", "dead_letters"].map(
+    (table) => `SELECT c.sealed FROM ${table} w CROSS JOIN service_calls c USING (tenant_id, service_call_id)
+      WHERE c.sealed IS NOT NULL`
+  ),
   `SELECT sealed_for_resend AS sealed FROM execution_attempts
    WHERE outcome IS NULL AND sealed_for_resend IS NOT NULL`
 ]

@@ -116,7 +116,7 @@ const makeDeleteCall = Effect.gen(function* () {
   const writer = yield* WriteConnection
   const outbox = yield* Outbox
   const deleteRow = writer.prepare(
-    `DELETE FROM service_calls AS c WHERE rowid = ? AND tenant_id = ? AND service_call_id = ?
+    `DELETE FROM service_calls AS c WHERE rowid = ? AND tenant_id = ? AND service_call_id = ? AND tags = ?
        AND NOT EXISTS (SELECT 1 FROM dead_letters d
          WHERE d.tenant_id = c.tenant_id AND d.service_call_id = c.service_call_id)
        AND NOT EXISTS (SELECT 1 FROM execution_attempts a
@@ -131,7 +131,7 @@ const makeDeleteCall = Effect.gen(function* () {
   )
 
   return Effect.fnUntraced(function* ({ id, tenant_id, service_call_id, accepted_at, tags }: EndedRow) {
-    const { changes } = yield* deleteRow.run(id, tenant_id, service_call_id)
+    const { changes } = yield* deleteRow.run(id, tenant_id, service_call_id, tags)
     if (changes === 0) return false
     if (tags !== "[]") yield* deleteTags.run(tenant_id, accepted_at, service_call_id, tags)
     for (const others of deleteOthers) yield* others.run(tenant_id, service_call_id)

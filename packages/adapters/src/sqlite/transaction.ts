@@ -1,3 +1,4 @@
+import type { Database } from "bun:sqlite"
 import { closeSync, fdatasync, openSync } from "node:fs"
 import { promisify } from "node:util"
 import { type Journal, makeTransaction, Transaction } from "@event-service-agent/platform/transaction"
@@ -14,11 +15,22 @@ export const layer = Layer.effect(
   Effect.gen(function* () {
     const connection = yield* WriteConnection
     const reader = yield* ReadConnection
-    const syncFile = yield* makeSyncOf(`${connection.database.filename}-wal`)
+    const descriptor = yield* openLog(connection.database)
     const journal = journalOf(connection)
     let writesBefore = 0
     let unsynced: PromiseWithResolvers<void> | undefined
     reader.synced = () => unsynced?.promise
+    const syncCommitted = async (committed: PromiseWithResolvers<void>) => {
+      try {
+        await promisify(fdatasync)(descriptor)
+        committed.resolve()
+        unsynced = undefined
+      } catch (error) {
+        // What is read stays in doubt.
+        committed.reject(error)
+        throw error
+      }
+    }
     return yield* makeTransaction({
       ...journal,
       begin: () => {
@@ -31,17 +43,7 @@ export const layer = Layer.effect(
         unsynced = Promise.withResolvers()
         unsynced.promise.catch(() => {})
       },
-      // After a failure, what is read stays in doubt.
-      sync: async () => {
-        try {
-          await syncFile()
-          unsynced?.resolve()
-          unsynced = undefined
-        } catch (error) {
-          unsynced?.reject(error)
-          throw error
-        }
-      }
+      sync: () => (unsynced === undefined ? undefined : syncCommitted(unsynced))
     })
   })
 )
@@ -80,18 +82,16 @@ export const journalOf = (connection: SqliteConnection): Omit<Journal, "sync"> =
   }
 }
 
-/** Syncs a file that comes to be with the first commit, and stays until the database is closed. */
-const makeSyncOf = (path: string) => {
-  let descriptor: number | undefined
-  const close = Effect.sync(() => {
-    if (descriptor !== undefined) closeSync(descriptor)
-  })
-  const sync = async () => {
-    descriptor ??= openSync(path, "r+")
-    await promisify(fdatasync)(descriptor)
-  }
-  return Effect.as(
-    Effect.addFinalizer(() => close),
-    sync
+/**
+ * The write-ahead log, to be synced: it stays the same file until the database is closed. At the start, since a process
+ * that is out of file descriptors must be able to commit.
+ */
+const openLog = (database: Database) =>
+  Effect.acquireRelease(
+    Effect.sync(() => {
+      // The first read creates it.
+      database.query("SELECT 1 FROM sqlite_schema").get()
+      return openSync(`${database.filename}-wal`, "r+")
+    }),
+    (descriptor) => Effect.sync(() => closeSync(descriptor))
   )
-}

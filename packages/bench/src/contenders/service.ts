@@ -94,7 +94,7 @@ export const bytesAfterRetention = async (folder: string): Promise<number> => {
 
 export const service: Contender = {
   name: "event-service-agent",
-  settings: "as `bun run start`: HTTP in, one process, SQLite WAL with synchronous=FULL",
+  settings: "as `bun run start`: HTTP in, one process, SQLite WAL, each commit synced before it is told",
   missing: undefined,
   start: (place) => startService(place)
 }

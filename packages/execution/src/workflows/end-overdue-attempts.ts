@@ -36,7 +36,7 @@ export const endOverdueAttempts = Effect.fnUntraced(function* (
       }
       unit.afterCommit(Effect.sync(() => endPerforming(performing, attempt)))
     }
-    return lost.length === SWEEP_BATCH_SIZE
+    return overdue.length === SWEEP_BATCH_SIZE && lost.length > 0
   })
   while (yield* transaction.run(endBatch)) {}
 })

@@ -1,15 +1,19 @@
+import { keyOf } from "@event-service-agent/platform/outbox"
 import { TimerPort } from "@event-service-agent/platform/timer-port"
 import type { Message } from "@event-service-agent/schemas/messages/catalogue"
-import { DateTime, Effect } from "effect"
+import { DateTime, Effect, Option } from "effect"
 import { eventOf, originOf } from "../domain/domain-events.ts"
 import { cancel } from "../domain/service-call.ts"
-import { findKnown } from "./find-known.ts"
+import { ServiceCallRepository } from "../ports/service-call-repository.ts"
 import { recordTransition } from "./record-transition.ts"
 import { stopWaiting } from "./release-service-calls.ts"
 
-/** Cancels a call that has not started. Once it runs, or has ended, the command changes nothing. */
+/** Cancels a call that has not started. Once it runs, has ended or was pruned, the command changes nothing. */
 export const cancelServiceCall = Effect.fnUntraced(function* (command: Message<"CancelServiceCall">) {
-  const call = yield* findKnown(command)
+  const repository = yield* ServiceCallRepository
+  const found = yield* repository.find(keyOf(command))
+  if (Option.isNone(found)) return
+  const call = found.value
   if (call._tag !== "Submitted" && call._tag !== "Scheduled") return
 
   const now = yield* DateTime.now

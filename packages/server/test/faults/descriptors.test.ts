@@ -9,7 +9,7 @@ import { until } from "../until.ts"
 const TENANT = "acme"
 const DESCRIPTORS_MAX = 200
 const CALLS = 10
-const DUE_IN_MS = 2_000
+const DUE_IN_MS = 6_000
 const MAIN = join(import.meta.dirname, "../../src/main.ts")
 
 afterAll(removeLeftovers)
@@ -24,6 +24,9 @@ describe("idle clients that take every file descriptor", () => {
     const calls = await Promise.all(
       Array.from(Array(CALLS), () => submit(service, TENANT, { name: "due", dueAt, timeoutMs: 60_000, requestSpec }))
     )
+    // It has written nothing since its start.
+    await service.kill("SIGTERM")
+    await service.restart()
     const { hostname, port } = new URL(service.url)
     const sockets: Array<Socket> = []
     for (let n = 0; n < 2 * DESCRIPTORS_MAX; n++) {

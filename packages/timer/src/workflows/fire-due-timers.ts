@@ -5,11 +5,11 @@ import { DateTime, Effect } from "effect"
 import { logTimer } from "../log-timer.ts"
 import { type Timer, TimerStore } from "../ports/timer-store.ts"
 
-/** Timers that one unit fires: bounds how long the other units in the commit wait for it. */
-export const FIRE_BATCH_SIZE = 128
+/** Timers that one unit fires, each with the release and the claim that follow: bounds how long others wait for it. */
+export const FIRE_BATCH_SIZE = 64
 
 /** What a unit fires on top when more timers are due than it can fire: a few of each tenant, in turn. */
-export const FAIR_SHARE = { tenants: 16, timers: 8 }
+export const FAIR_SHARE = { tenants: 16, timers: 4 }
 
 /**
  * Fires the timers that have been due for longest, at most `FIRE_BATCH_SIZE`, as one unit. When more are due, the
