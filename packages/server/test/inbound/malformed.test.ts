@@ -4,7 +4,7 @@ import { removeLeftovers, Service } from "../process.ts"
 import { Random } from "../random.ts"
 import { rowCounts } from "../stored.ts"
 import { heartbeat } from "./heartbeat.ts"
-import { ANSWERED, CUT_OFF, REFUSED } from "./malformed.ts"
+import { ANSWERED, CUT_OFF, REFUSED, UNREAD } from "./malformed.ts"
 import { exchange, statusesIn } from "./wire.ts"
 
 const SEED = Number(process.env["FUZZ_SEED"] ?? 20_260_801)
@@ -42,7 +42,9 @@ describe(`bytes that are not quite HTTP, in pieces (FUZZ_SEED=${SEED})`, () => {
       WIDTH,
       async ([round, what, [make, ...expected]]) => {
         const { statuses, isClosed, text, what: which } = await ask(what, make, round, false)
-        const isRight = statuses.at(-1) === expected.at(-1) && statuses[0] === expected[0]
+        // What comes to a closed connection resets it, and that can take the answer along.
+        const isLost = what === UNREAD && text === ""
+        const isRight = isLost || (statuses.at(-1) === expected.at(-1) && statuses[0] === expected[0])
         if (!isClosed || !isRight)
           wrong.push(`${which}: ${isClosed ? "" : "left open, "}${statuses} ${text.slice(0, 300)}`)
       }

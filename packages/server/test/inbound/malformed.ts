@@ -108,6 +108,8 @@ export const REFUSED: Readonly<Record<string, Make>> = {
 
 const CLOSE = "Connection: close\r\n"
 
+export const UNREAD = "a body that nobody reads, with a request in it"
+
 /** Unusual, and clear. What is answered, one after the other. */
 export const ANSWERED: Readonly<Record<string, readonly [make: Make, ...statuses: ReadonlyArray<number>]>> = {
   "HTTP/1.0": [() => `GET /health/live HTTP/1.0\r\n${HOST}\r\n`, 200],
@@ -146,10 +148,7 @@ export const ANSWERED: Readonly<Record<string, readonly [make: Make, ...statuses
     200,
     404
   ],
-  "a body that nobody reads, with a request in it": [
-    () => `POST /nothing HTTP/1.1\r\n${HOST}Content-Length: ${HIDDEN.length}\r\n\r\n${HIDDEN}`,
-    404
-  ]
+  [UNREAD]: [() => `POST /nothing HTTP/1.1\r\n${HOST}Content-Length: ${HIDDEN.length}\r\n\r\n${HIDDEN}`, 404]
 }
 
 /** Requests that end before they are complete. Nobody may take them for complete ones. */
