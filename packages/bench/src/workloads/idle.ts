@@ -4,8 +4,8 @@ import { type Workload, withThousands } from "../workload.ts"
 import { callsFrom, fresh, warmUp } from "./measurement.ts"
 import { FAR_MS } from "./submit.ts"
 
-/** After work, until collectors and checkpoints are through. */
-const SETTLE_MS = 2_000
+/** After work, until collectors and checkpoints are through: it took the service half a minute to give its memory back. */
+const SETTLE_MS = 30_000
 
 export const idle: Workload = {
   name: "idle",
