@@ -6,7 +6,6 @@ import { Transaction } from "@event-service-agent/platform/transaction"
 import { type RequestSpec, redactRequest } from "@event-service-agent/schemas/http-request"
 import { type CorrelationId, newServiceCallId, ServiceCallId, type TenantId } from "@event-service-agent/schemas/ids"
 import type { MessageDraft } from "@event-service-agent/schemas/messages/catalogue"
-import { toMillis } from "@event-service-agent/schemas/time"
 import { DateTime, Effect, Option, Result } from "effect"
 import { checkSubmission } from "./check-submission.ts"
 import { type Submission, SubmissionStore } from "./ports/submission-store.ts"
@@ -49,8 +48,7 @@ export const makeAcceptSubmission = Effect.gen(function* () {
     const checked = checkSubmission(sent, acceptedAt, policy)
     if (Result.isFailure(checked)) return yield* checked.failure
     const { body, href, idempotencyKey, objections } = checked.success
-    const serviceCallId =
-      idempotencyKey === undefined ? newServiceCallId(toMillis(acceptedAt)) : idFromKey(tenantId, idempotencyKey)
+    const serviceCallId = idempotencyKey === undefined ? newServiceCallId() : idFromKey(tenantId, idempotencyKey)
     const key = { tenantId, serviceCallId }
     const fingerprint = vault.fingerprint(canonicalJson(sent.body))
 
@@ -86,10 +84,6 @@ export const makeAcceptSubmission = Effect.gen(function* () {
     return { submission: earlier.value, isReplay: true } satisfies Accepted
   })
 })
-
-/** Accepts one submission, where it does not matter that the services are looked up for it. */
-export const acceptSubmission = (...submission: [TenantId, Sent, CorrelationId]) =>
-  Effect.flatMap(makeAcceptSubmission, (accept) => accept(...submission))
 
 const commandOf = (
   submission: Submission,

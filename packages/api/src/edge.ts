@@ -73,7 +73,7 @@ export const layerEdge = (options: EdgeOptions) =>
           const request = Context.get(outer, HttpServerRequest.HttpServerRequest)
           const clock = Context.get(outer, Clock.Clock)
           const startedAt = clock.currentTimeMillisUnsafe()
-          const correlationId = newCorrelationId(startedAt)
+          const correlationId = newCorrelationId()
           const annotations = { ...Context.get(outer, References.CurrentLogAnnotations), correlationId }
           const context = outer.pipe(
             Context.add(References.CurrentLogAnnotations, annotations),

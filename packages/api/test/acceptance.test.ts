@@ -1,14 +1,15 @@
 import { EgressPolicy } from "@event-service-agent/platform/egress-policy"
 import { RequestVault } from "@event-service-agent/platform/request-vault"
+import { StorageError } from "@event-service-agent/platform/storage-error"
 import { onTestClock } from "@event-service-agent/platform/testing"
-import { StorageError, Transaction } from "@event-service-agent/platform/transaction"
+import { Transaction } from "@event-service-agent/platform/transaction"
 import { CorrelationId, ServiceCallId, TenantId } from "@event-service-agent/schemas/ids"
 import { toMillis } from "@event-service-agent/schemas/time"
 import { Effect, type Layer, Option, Result, Schema } from "effect"
 import { TestClock } from "effect/testing"
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
-import { acceptSubmission, canonicalJson, idFromKey } from "../src/acceptance.ts"
+import { canonicalJson, idFromKey, makeAcceptSubmission } from "../src/acceptance.ts"
 import { SubmissionStore } from "../src/ports/submission-store.ts"
 import { acme } from "./submission-store.contract.ts"
 import { commandsUnderWay, goodBody, layerStores } from "./testing.ts"
@@ -20,7 +21,9 @@ type Services = Layer.Success<typeof layerStores>
 const test = <A, E>(sentence: string, effect: Effect.Effect<A, E, Services>) =>
   it(sentence, onTestClock(Effect.andThen(TestClock.setTime(NOON), effect).pipe(Effect.provide(layerStores))))
 
-const accept = (body: unknown, headerKey?: string) => acceptSubmission(acme, { body, headerKey }, correlationId)
+const acceptFrom = (tenantId: TenantId, body: unknown, headerKey?: string) =>
+  Effect.flatMap(makeAcceptSubmission, (accept) => accept(tenantId, { body, headerKey }, correlationId))
+const accept = (body: unknown, headerKey?: string) => acceptFrom(acme, body, headerKey)
 
 /** What is wrong with the body, field by field, and that nothing of it was stored. */
 const refusal = Effect.fnUntraced(function* (body: unknown, headerKey?: string) {
@@ -32,7 +35,7 @@ const refusal = Effect.fnUntraced(function* (body: unknown, headerKey?: string) 
 
 const withRequest = (requestSpec: object) => ({ ...goodBody, requestSpec: { ...goodBody.requestSpec, ...requestSpec } })
 
-describe("acceptSubmission", () => {
+describe("an accepted submission", () => {
   test(
     "stores the submission and sends the command with the request sealed",
     Effect.gen(function* () {
@@ -81,9 +84,7 @@ describe("acceptSubmission", () => {
       const again = yield* accept({ ...rest, idempotencyKey: "key", name })
       expect(again).toEqual({ submission: first.submission, isReplay: true })
       expect(yield* refusal({ ...goodBody, name: "another" }, "key")).toBe("IdempotencyKeyReused")
-      expect(
-        (yield* acceptSubmission(TenantId.make("other"), { body: goodBody, headerKey: "key" }, correlationId)).isReplay
-      ).toBe(false)
+      expect((yield* acceptFrom(TenantId.make("other"), goodBody, "key")).isReplay).toBe(false)
     })
   )
 

@@ -7,7 +7,6 @@ import { Transaction } from "@event-service-agent/platform/transaction"
 import type { ServiceCallKey } from "@event-service-agent/schemas/ids"
 import type { Message } from "@event-service-agent/schemas/messages/catalogue"
 import { Context, Effect, Layer, Option, Redacted } from "effect"
-import { SecureRandom } from "effect/crypto"
 import { byNewest, SubmissionStore } from "../src/ports/submission-store.ts"
 import { matches } from "../src/read-service-calls.ts"
 
@@ -39,8 +38,7 @@ export const layerStores = Layer.mergeAll(
   SubmissionStore.layerMemory,
   layerReader.pipe(Layer.provideMerge(KnownCalls.layer)),
   RequestVault.layer(Redacted.make(new Uint8Array(32).fill(7))),
-  EgressPolicy.layer([]),
-  SecureRandom.layerWebCrypto
+  EgressPolicy.layer([])
 )
 
 /** Takes the api's commands as orchestration does, for as long as the scope lasts. Every call stays Scheduled. */

@@ -1,5 +1,6 @@
 import { EventBusPort } from "@event-service-agent/platform/event-bus"
-import { logRetry, Transaction, UnitOfWork } from "@event-service-agent/platform/transaction"
+import { logRetry } from "@event-service-agent/platform/storage-error"
+import { Transaction, UnitOfWork } from "@event-service-agent/platform/transaction"
 import { Effect, Latch, Layer } from "effect"
 import { Admission, type Caps } from "./domain/admission.ts"
 import { ServiceCallRepository } from "./ports/service-call-repository.ts"

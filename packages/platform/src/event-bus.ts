@@ -7,11 +7,11 @@ import {
   type MessageDraft,
   type TypeFor
 } from "@event-service-agent/schemas/messages/catalogue"
-import { toMillis } from "@event-service-agent/schemas/time"
 import { Context, Effect, Layer, LogLevel, References, type Scope } from "effect"
 import { type Handle, type Inbox, logMessage, makeInbox } from "./inbox.ts"
 import { type Entry, Outbox } from "./outbox.ts"
-import { type StorageError, Transaction, UnitOfWork } from "./transaction.ts"
+import type { StorageError } from "./storage-error.ts"
+import { Transaction, UnitOfWork } from "./transaction.ts"
 
 /** One handler for each type that the consumer gets. Its writes, its messages and the acknowledgement commit together. */
 export type Handlers<C extends Consumer> = {
@@ -133,9 +133,7 @@ const makeEmbedded = Effect.fnUntraced(function* () {
   return EventBusPort.of({
     publish: (drafts) =>
       Effect.map(UnitOfWork, (unit) => {
-        const messages = drafts.map(
-          (draft): Message => ({ ...draft, messageId: newMessageId(toMillis(draft.timestamp)), schemaVersion: 1 })
-        )
+        const messages = drafts.map((draft): Message => ({ ...draft, messageId: newMessageId(), schemaVersion: 1 }))
         const published = publishedIn.get(unit)
         if (published !== undefined) published.push(...messages)
         else {

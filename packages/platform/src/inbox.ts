@@ -1,9 +1,10 @@
 import type { Consumer } from "@event-service-agent/schemas/envelope"
-import type { ServiceCallKey } from "@event-service-agent/schemas/ids"
+import { callName, type ServiceCallKey } from "@event-service-agent/schemas/ids"
 import type { Message } from "@event-service-agent/schemas/messages/catalogue"
 import { Cause, Clock, Effect, Exit, Latch, LogLevel, Option, Scope } from "effect"
 import { bytesOf, type Delivery, keyOf, Outbox } from "./outbox.ts"
-import { logRefusal, retryStorage, STORAGE_RETRY_MS, StorageError, Transaction, UnitOfWork } from "./transaction.ts"
+import { logRefusal, retryStorage, STORAGE_RETRY_MS, StorageError } from "./storage-error.ts"
+import { Transaction, UnitOfWork } from "./transaction.ts"
 
 /** Failures after which a message becomes a dead letter. */
 export const TRIES_MAX = 10
@@ -63,11 +64,11 @@ export const makeInbox = Effect.fnUntraced(function* (consumer: Consumer, handle
   let isRefilling = false
 
   for (const letter of yield* retryStorage(outbox.deadLetters(Number.MAX_SAFE_INTEGER))) {
-    if (letter.consumer === consumer) parked.add(laneName(letter.key))
+    if (letter.consumer === consumer) parked.add(callName(letter.key))
   }
 
   const enqueue = (delivery: Delivery): Effect.Effect<void> => {
-    const name = laneName(keyOf(delivery.message))
+    const name = callName(keyOf(delivery.message))
     if (parked.has(name)) return Effect.void
     held++
     heldBytes += bytesOf(delivery.message)
@@ -105,7 +106,7 @@ export const makeInbox = Effect.fnUntraced(function* (consumer: Consumer, handle
     unit.afterCommit(
       Effect.suspend(() => {
         isBehind = hasMore
-        for (const key of unreadable) parked.add(laneName(key))
+        for (const key of unreadable) parked.add(callName(key))
         return Effect.forEach(deliveries, take, { discard: true })
       })
     )
@@ -187,7 +188,7 @@ export const makeInbox = Effect.fnUntraced(function* (consumer: Consumer, handle
 
   const bury = Effect.fnUntraced(function* (delivery: Delivery, letter: Parameters<typeof outbox.bury>[0]) {
     yield* retryStorage(transaction.run(outbox.bury(letter)))
-    const name = laneName(keyOf(delivery.message))
+    const name = callName(keyOf(delivery.message))
     parked.add(name)
     // What waits behind the dead letter stays in the outbox until it is replayed or discarded.
     letGo(lanes.get(name)?.queue.splice(1) ?? [])
@@ -201,11 +202,11 @@ export const makeInbox = Effect.fnUntraced(function* (consumer: Consumer, handle
   const inbox: Inbox = {
     handle,
     isFreeFor: (message) => {
-      const name = laneName(keyOf(message))
+      const name = callName(keyOf(message))
       return !(isBehind || lanes.has(name) || reserved.has(name) || parked.has(name))
     },
     reserve: (message) => {
-      const name = laneName(keyOf(message))
+      const name = callName(keyOf(message))
       reserved.set(name, (reserved.get(name) ?? 0) + 1)
       return () => {
         const others = (reserved.get(name) ?? 1) - 1
@@ -218,7 +219,7 @@ export const makeInbox = Effect.fnUntraced(function* (consumer: Consumer, handle
       return isBehind ? Effect.void : take(delivery)
     },
     unpark: (key, waiting) => {
-      parked.delete(laneName(key))
+      parked.delete(callName(key))
       return Effect.forEach(waiting, enqueue, { discard: true })
     },
     refill
@@ -238,5 +239,3 @@ const annotationsOf = (message: Message) => ({
   correlationId: message.correlationId,
   messageId: message.messageId
 })
-
-const laneName = (key: ServiceCallKey): string => `${key.tenantId}/${key.serviceCallId}`

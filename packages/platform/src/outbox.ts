@@ -2,7 +2,8 @@ import type { Consumer } from "@event-service-agent/schemas/envelope"
 import type { ServiceCallKey } from "@event-service-agent/schemas/ids"
 import type { Message } from "@event-service-agent/schemas/messages/catalogue"
 import { Context, Effect, Layer } from "effect"
-import { type StorageError, UnitOfWork } from "./transaction.ts"
+import type { StorageError } from "./storage-error.ts"
+import { UnitOfWork } from "./transaction.ts"
 
 /** Bytes of messages that are read at once: a thousand waiting calls may have a request of a megabyte each. */
 export const READ_BYTES_MAX = 16 * 1_048_576

@@ -2,7 +2,8 @@ import type { ServiceCallKey } from "@event-service-agent/schemas/ids"
 import type { MessageDraft } from "@event-service-agent/schemas/messages/catalogue"
 import { Context, type DateTime, Effect, Layer } from "effect"
 import { EventBusPort } from "./event-bus.ts"
-import type { StorageError, UnitOfWork } from "./transaction.ts"
+import type { StorageError } from "./storage-error.ts"
+import type { UnitOfWork } from "./transaction.ts"
 
 /** The part of an envelope that says where a message comes from. */
 export type Origin = Pick<MessageDraft, "version" | "timestamp" | "correlationId" | "causationId">

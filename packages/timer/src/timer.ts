@@ -1,5 +1,6 @@
 import { EventBusPort } from "@event-service-agent/platform/event-bus"
-import { logRetry, STORAGE_RETRY_MS, Transaction, UnitOfWork } from "@event-service-agent/platform/transaction"
+import { logRetry, STORAGE_RETRY_MS } from "@event-service-agent/platform/storage-error"
+import { Transaction, UnitOfWork } from "@event-service-agent/platform/transaction"
 import type { TenantId } from "@event-service-agent/schemas/ids"
 import { toMillis } from "@event-service-agent/schemas/time"
 import { type Cause, Clock, type DateTime, Effect, Latch, Layer, Option } from "effect"

@@ -1,5 +1,5 @@
 import { Database, SQLiteError, type SQLQueryBindings, type Statement } from "bun:sqlite"
-import { StorageError, SYNC } from "@event-service-agent/platform/transaction"
+import { StorageError, SYNC } from "@event-service-agent/platform/storage-error"
 import { Effect, Exit } from "effect"
 
 export type Bindings = ReadonlyArray<SQLQueryBindings>

@@ -4,7 +4,7 @@ import type { ServiceCallId, TenantId } from "@event-service-agent/schemas/ids"
 import { Effect } from "effect"
 import { ReadConnection, WriteConnection } from "./database.ts"
 import { inUnits, type SweepLimits } from "./sweep.ts"
-import { callName, makeUnhandled, type ReadUpTo } from "./unhandled.ts"
+import { callOfRow, makeUnhandled, type ReadUpTo } from "./unhandled.ts"
 
 /** A call that has ended. */
 interface EndedRow {
@@ -48,7 +48,7 @@ export const makePruneServiceCalls = Effect.fnUntraced(function* (limits: SweepL
 
   /** In units of their own. Those that a message waits for stay: its consumer would find nothing. */
   const deleteAll = Effect.fnUntraced(function* (rows: ReadonlyArray<EndedRow>) {
-    const names = new Set(rows.map(callName))
+    const names = new Set(rows.map(callOfRow))
     const held = new Set<string>()
     let readUpTo: ReadUpTo = new Map()
     let deleted = 0
@@ -58,7 +58,7 @@ export const makePruneServiceCalls = Effect.fnUntraced(function* (limits: SweepL
         const isHeld = new Set([...held, ...found.calls])
         let count = 0
         if (found.hasCaughtUp) {
-          for (const row of unit) if (!isHeld.has(callName(row)) && (yield* deleteCall(row))) count++
+          for (const row of unit) if (!isHeld.has(callOfRow(row)) && (yield* deleteCall(row))) count++
         }
         return { ...found, count }
       })

@@ -1,5 +1,5 @@
 import { EventBusPort } from "@event-service-agent/platform/event-bus"
-import { logRetry } from "@event-service-agent/platform/transaction"
+import { logRetry } from "@event-service-agent/platform/storage-error"
 import type { Consumer } from "@event-service-agent/schemas/envelope"
 import type { ServiceCallId, TenantId } from "@event-service-agent/schemas/ids"
 import { Clock, Effect, Layer } from "effect"

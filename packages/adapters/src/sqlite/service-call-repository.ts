@@ -4,7 +4,7 @@ import {
   RevisionConflict,
   ServiceCallRepository
 } from "@event-service-agent/orchestration/ports/service-call-repository"
-import type { ServiceCallKey, TenantId } from "@event-service-agent/schemas/ids"
+import { callName, type TenantId } from "@event-service-agent/schemas/ids"
 import { toMillis } from "@event-service-agent/schemas/time"
 import { Effect, Layer, Option } from "effect"
 import { WriteConnection } from "./database.ts"
@@ -76,8 +76,8 @@ export const layer = Layer.effect(
       return running
     }
     const remember = (call: ServiceCall) => {
-      if (call._tag === "Running") recall().set(nameOf(call), call)
-      else recall().delete(nameOf(call))
+      if (call._tag === "Running") recall().set(callName(call), call)
+      else recall().delete(callName(call))
     }
 
     const write = (before: ServiceCall, after: ServiceCall) => {
@@ -92,7 +92,7 @@ export const layer = Layer.effect(
     return ServiceCallRepository.of({
       find: (key) =>
         Effect.suspend(() => {
-          const known = recall().get(nameOf(key))
+          const known = recall().get(callName(key))
           if (known !== undefined) return Effect.succeedSome(known)
           return Effect.mapEager(find.first(key.tenantId, key.serviceCallId), (row) =>
             row === undefined ? Option.none() : Option.some(toServiceCall(row))
@@ -129,8 +129,6 @@ export const layer = Layer.effect(
     })
   })
 )
-
-const nameOf = ({ tenantId, serviceCallId }: ServiceCallKey): string => `${tenantId}/${serviceCallId}`
 
 interface CountRow {
   readonly tenant_id: TenantId

@@ -1,4 +1,4 @@
-import type { ServiceCallId, TenantId } from "@event-service-agent/schemas/ids"
+import { callName, type ServiceCallId, type TenantId } from "@event-service-agent/schemas/ids"
 import { Effect } from "effect"
 import type { SqliteConnection } from "../bun/sqlite.ts"
 
@@ -52,7 +52,7 @@ export const makeUnhandled = (connection: SqliteConnection) => {
       let left = DELIVERIES_PER_UNIT
       for (const { consumer } of yield* consumersOfDeliveries.all()) {
         const rows = yield* deliveriesAfter.all(consumer, next.get(consumer) ?? 0, left)
-        for (const row of rows) calls.push(callName(row))
+        for (const row of rows) calls.push(callOfRow(row))
         const last = rows.at(-1)
         if (last !== undefined) next.set(consumer, last.seq)
         left -= rows.length
@@ -62,8 +62,8 @@ export const makeUnhandled = (connection: SqliteConnection) => {
   }
 }
 
-export const callName = (row: Pick<DeliveryRow, "tenant_id" | "service_call_id">): string =>
-  `${row.tenant_id}/${row.service_call_id}`
+export const callOfRow = (row: Pick<DeliveryRow, "tenant_id" | "service_call_id">): string =>
+  callName({ tenantId: row.tenant_id, serviceCallId: row.service_call_id })
 
 /** One look-up for each, instead of a walk through the table. */
 const consumersIn = (connection: SqliteConnection, table: string) =>

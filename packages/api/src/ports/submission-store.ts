@@ -1,6 +1,13 @@
-import { type StorageError, UnitOfWork } from "@event-service-agent/platform/transaction"
+import type { StorageError } from "@event-service-agent/platform/storage-error"
+import { UnitOfWork } from "@event-service-agent/platform/transaction"
 import type { OnUnknown, RedactedRequest } from "@event-service-agent/schemas/http-request"
-import type { CorrelationId, ServiceCallId, ServiceCallKey, TenantId } from "@event-service-agent/schemas/ids"
+import {
+  type CorrelationId,
+  callName,
+  type ServiceCallId,
+  type ServiceCallKey,
+  type TenantId
+} from "@event-service-agent/schemas/ids"
 import { Context, DateTime, Effect, Layer, Option, Order } from "effect"
 import type { Cursor } from "../cursor.ts"
 
@@ -47,11 +54,10 @@ export const byNewest: Order.Order<Cursor> = Order.flip(
 
 const makeMemory = (): SubmissionStore["Service"] => {
   const rows = new Map<string, Submission>()
-  const nameOf = (key: ServiceCallKey) => `${key.tenantId}/${key.serviceCallId}`
 
   return {
     insert: Effect.fnUntraced(function* (submission) {
-      const name = nameOf(submission)
+      const name = callName(submission)
       const earlier = rows.get(name)
       if (earlier !== undefined) return Option.some(earlier)
       const unit = yield* UnitOfWork
@@ -59,7 +65,7 @@ const makeMemory = (): SubmissionStore["Service"] => {
       rows.set(name, submission)
       return Option.none()
     }),
-    get: (key) => Effect.sync(() => Option.fromNullishOr(rows.get(nameOf(key)))),
+    get: (key) => Effect.sync(() => Option.fromNullishOr(rows.get(callName(key)))),
     newestOf: (tenantId, ids, { after, limit }) =>
       Effect.sync(() =>
         [...rows.values()]

@@ -1,9 +1,8 @@
-import { Database } from "bun:sqlite"
 import { join } from "node:path"
 import type { Call, Contender } from "../contender.ts"
 import { submissionBody, submitOverHttp } from "../http-load.ts"
 import { startBun } from "../processes.ts"
-import { checkpointedBytes } from "./sqlite-files.ts"
+import { checkpointedBytes, openCount } from "./sqlite-files.ts"
 
 export const floor: Contender = {
   name: "floor",
@@ -15,20 +14,19 @@ export const floor: Contender = {
     const child = startBun([join(import.meta.dirname, "../floor.ts")], { folder, env: { DB_PATH: dbPath } })
     const url = new URL(`http://127.0.0.1:${(await child.ready()).trim()}/calls`)
     const startedInMs = performance.now() - launchedAt
-    const database = new Database(dbPath, { readonly: true })
-    const succeeded = database.prepare<{ readonly calls: number }, [number]>(
-      "SELECT count(*) AS calls FROM calls WHERE status = 'Succeeded' AND finished_at >= ?"
+    const succeeded = openCount(
+      dbPath,
+      "SELECT count(*) AS calls FROM calls WHERE status = 'Succeeded' AND finished_at >= ?",
+      Date.now()
     )
-    const startedAt = Date.now()
     return {
       submit: (calls, clients) => submitOverHttp(url, calls, clients, (call) => submission(call, targetUrl), 202),
-      finished: async () => succeeded.get(startedAt)?.calls ?? 0,
+      finished: async () => succeeded.calls(),
       pids: [child.pid],
       startedInMs,
       bytesOnDisk: async () => checkpointedBytes(dbPath),
       stop: async () => {
-        succeeded.finalize()
-        database.close()
+        succeeded.close()
         await child.end()
       }
     }

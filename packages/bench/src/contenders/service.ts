@@ -3,7 +3,7 @@ import { join } from "node:path"
 import type { Call, Contender, Place, Running } from "../contender.ts"
 import { submissionBody, submitOverHttp } from "../http-load.ts"
 import { startBun, until } from "../processes.ts"
-import { checkpointedBytes } from "./sqlite-files.ts"
+import { checkpointedBytes, openCount } from "./sqlite-files.ts"
 
 const MAIN = join(import.meta.dirname, "../../../server/src/main.ts")
 const TENANT = "bench"
@@ -46,21 +46,21 @@ export const startService = async (
   const ready = JSON.parse(await child.ready((line) => line.includes('"ready"')))
   const startedInMs = performance.now() - launchedAt
   const url = new URL(ready.annotations.url)
-  const database = new Database(dbPath, { readonly: true })
-  const succeeded = database.prepare<{ readonly calls: number }, [string, number]>(
-    "SELECT count(*) AS calls FROM service_calls WHERE tenant_id = ? AND status = 'Succeeded' AND accepted_at >= ?"
+  const succeeded = openCount(
+    dbPath,
+    "SELECT count(*) AS calls FROM service_calls WHERE tenant_id = ? AND status = 'Succeeded' AND accepted_at >= ?",
+    TENANT,
+    Date.now()
   )
-  const startedAt = Date.now()
   return {
     url,
     submit: (calls, clients) => submitOverHttp(url, calls, clients, (call) => submission(call, targetUrl), 202),
-    finished: async () => succeeded.get(TENANT, startedAt)?.calls ?? 0,
+    finished: async () => succeeded.calls(),
     pids: [child.pid],
     startedInMs,
     bytesOnDisk: async () => checkpointedBytes(dbPath),
     stop: async () => {
-      succeeded.finalize()
-      database.close()
+      succeeded.close()
       await child.end()
     }
   }

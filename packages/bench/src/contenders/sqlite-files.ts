@@ -18,3 +18,16 @@ export const bytesBelow = (folder: string): number =>
       (sum, entry) => sum + (statSync(join(entry.parentPath, entry.name), { throwIfNoEntry: false })?.size ?? 0),
       0
     )
+
+/** How many calls a statement counts in a database that a running program writes, until it is closed. */
+export const openCount = (path: string, sql: string, ...bindings: Array<string | number>) => {
+  const database = new Database(path, { readonly: true })
+  const statement = database.prepare<{ readonly calls: number }, Array<string | number>>(sql)
+  return {
+    calls: () => statement.get(...bindings)?.calls ?? 0,
+    close: () => {
+      statement.finalize()
+      database.close()
+    }
+  }
+}

@@ -1,5 +1,6 @@
-import { type StorageError, UnitOfWork } from "@event-service-agent/platform/transaction"
-import type { ServiceCallKey } from "@event-service-agent/schemas/ids"
+import type { StorageError } from "@event-service-agent/platform/storage-error"
+import { UnitOfWork } from "@event-service-agent/platform/transaction"
+import { callName, type ServiceCallKey } from "@event-service-agent/schemas/ids"
 import { toMillis } from "@event-service-agent/schemas/time"
 import { Context, type DateTime, Effect, Layer } from "effect"
 import type { AttemptOutcome, OpenAttempt } from "../domain/attempt.ts"
@@ -51,7 +52,7 @@ export class AttemptStore extends Context.Service<
 
 const makeMemory = (): AttemptStore["Service"] => {
   const rows = new Map<string, RecordedAttempt>()
-  const idOf = (key: ServiceCallKey, number: number) => `${key.tenantId}/${key.serviceCallId}/${number}`
+  const idOf = (key: ServiceCallKey, number: number) => `${callName(key)}/${number}`
 
   /** Writes a row so that a rollback takes it back. */
   const put = (row: RecordedAttempt) =>

@@ -1,8 +1,9 @@
 import { HttpClientPort } from "@event-service-agent/platform/http-client-port"
 import { RequestUnreadable, RequestVault } from "@event-service-agent/platform/request-vault"
-import { retryStorage, Transaction } from "@event-service-agent/platform/transaction"
+import { retryStorage } from "@event-service-agent/platform/storage-error"
+import { Transaction } from "@event-service-agent/platform/transaction"
 import type { RequestSpec, SealedRequest } from "@event-service-agent/schemas/http-request"
-import { Clock, DateTime, Effect, LogLevel, Option } from "effect"
+import { Clock, DateTime, Effect, Option } from "effect"
 import {
   type AttemptOutcome,
   annotationsOf,
@@ -64,8 +65,6 @@ export const performAttempt = Effect.fnUntraced(
   (effect, { attempt }) => Effect.annotateLogs(effect, annotationsOf(attempt))
 )
 
-const isDebugging = LogLevel.isEnabled("Debug")
-
 const nameOf = ({ causationId, number }: OpenAttempt): string => `${causationId}/${number}`
 
 /** None when it is too late to send. */
@@ -82,7 +81,7 @@ const send = Effect.fnUntraced(
       yield* Effect.logWarning("too late to send: the attempt is past its deadline")
       return Option.none()
     }
-    if (yield* isDebugging) yield* Effect.logDebug("send attempt")
+    yield* Effect.logDebug("send attempt")
     const answer = yield* client.send(request, { timeoutMs })
     return Option.some(answered(answer, request, yield* DateTime.now))
   },

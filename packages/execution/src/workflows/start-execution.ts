@@ -31,8 +31,7 @@ export const claimAttempt = Effect.fnUntraced(function* (
   const claimedAtNanos = yield* Clock.monotonicTimeNanos
   if (!(yield* store.claim(attempt))) return
   yield* bus.publish([startedMessage(attempt)])
-  if (yield* isDebugging) yield* Effect.annotateLogs(Effect.logDebug("claim attempt"), annotationsOf(attempt))
+  if (yield* LogLevel.isEnabled("Debug"))
+    yield* Effect.annotateLogs(Effect.logDebug("claim attempt"), annotationsOf(attempt))
   unit.afterCommit(perform({ attempt, claimedAtNanos, sealed }))
 })
-
-const isDebugging = LogLevel.isEnabled("Debug")

@@ -1,4 +1,4 @@
-import type { StorageError } from "@event-service-agent/platform/transaction"
+import type { StorageError } from "@event-service-agent/platform/storage-error"
 import type { OnUnknown, RedactedRequest } from "@event-service-agent/schemas/http-request"
 import type { CorrelationId, ServiceCallId, ServiceCallKey, TenantId } from "@event-service-agent/schemas/ids"
 import type { ErrorMeta, ResponseMeta } from "@event-service-agent/schemas/outcome"

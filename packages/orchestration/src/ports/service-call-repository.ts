@@ -1,6 +1,7 @@
-import { type StorageError, UnitOfWork } from "@event-service-agent/platform/transaction"
+import type { StorageError } from "@event-service-agent/platform/storage-error"
+import { UnitOfWork } from "@event-service-agent/platform/transaction"
 import type { SealedRequest } from "@event-service-agent/schemas/http-request"
-import { ServiceCallId, type ServiceCallKey, TenantId } from "@event-service-agent/schemas/ids"
+import { callName, ServiceCallId, type ServiceCallKey, TenantId } from "@event-service-agent/schemas/ids"
 import { Context, DateTime, Effect, Layer, Option, Schema } from "effect"
 import type { Scheduled, ServiceCall } from "../domain/service-call.ts"
 
@@ -48,10 +49,9 @@ export class ServiceCallRepository extends Context.Service<
 
 const makeMemory = (): ServiceCallRepository["Service"] => {
   const calls = new Map<string, ServiceCall>()
-  const nameOf = (key: ServiceCallKey) => `${key.tenantId}/${key.serviceCallId}`
   const put = (call: ServiceCall) =>
     Effect.map(UnitOfWork, (unit) => {
-      const name = nameOf(call)
+      const name = callName(call)
       const before = calls.get(name)
       unit.onRollback(() => (before === undefined ? calls.delete(name) : calls.set(name, before)))
       calls.set(name, call)
@@ -70,11 +70,11 @@ const makeMemory = (): ServiceCallRepository["Service"] => {
   }
 
   return {
-    find: (key) => Effect.sync(() => Option.fromNullishOr(calls.get(nameOf(key)))),
+    find: (key) => Effect.sync(() => Option.fromNullishOr(calls.get(callName(key)))),
     insert: (call) =>
-      Effect.suspend(() => (calls.has(nameOf(call)) ? Effect.succeed(false) : Effect.as(put(call), true))),
+      Effect.suspend(() => (calls.has(callName(call)) ? Effect.succeed(false) : Effect.as(put(call), true))),
     update: Effect.fnUntraced(function* (before, after) {
-      const stored = calls.get(nameOf(before))
+      const stored = calls.get(callName(before))
       if (stored?._tag !== before._tag || stored.revision !== before.revision) {
         const { tenantId, serviceCallId, revision } = before
         return yield* new RevisionConflict({ tenantId, serviceCallId, revision })

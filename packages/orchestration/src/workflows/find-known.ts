@@ -14,10 +14,14 @@ export class ServiceCallNotFound extends Schema.TaggedError<ServiceCallNotFound>
   }
 }
 
-/** The call that a message is about. */
+/** The call that a message is about, which is there as long as it has not ended. */
 export const findKnown = Effect.fnUntraced(function* (message: Message) {
+  const call = yield* findKept(message)
+  return call ?? (yield* new ServiceCallNotFound(keyOf(message)))
+})
+
+/** The call that a client's command is about; `undefined` when it was pruned meanwhile. */
+export const findKept = Effect.fnUntraced(function* (message: Message) {
   const repository = yield* ServiceCallRepository
-  const found = yield* repository.find(keyOf(message))
-  if (Option.isNone(found)) return yield* new ServiceCallNotFound(keyOf(message))
-  return found.value
+  return Option.getOrUndefined(yield* repository.find(keyOf(message)))
 })

@@ -1,6 +1,7 @@
 import { EventBusPort } from "@event-service-agent/platform/event-bus"
 import { Outbox } from "@event-service-agent/platform/outbox"
-import { StorageError, Transaction, UnitOfWork } from "@event-service-agent/platform/transaction"
+import { StorageError } from "@event-service-agent/platform/storage-error"
+import { Transaction, UnitOfWork } from "@event-service-agent/platform/transaction"
 import type { Consumer } from "@event-service-agent/schemas/envelope"
 import { catalogue, type Message } from "@event-service-agent/schemas/messages/catalogue"
 import { Cause, Context, Effect, Exit } from "effect"

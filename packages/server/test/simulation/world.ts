@@ -1,4 +1,4 @@
-import { StorageError } from "@event-service-agent/platform/transaction"
+import { StorageError } from "@event-service-agent/platform/storage-error"
 import type { MessageDraft } from "@event-service-agent/schemas/messages/catalogue"
 import { Cause, type Context, Exit, Layer, Scope } from "effect"
 import { Random } from "../random.ts"

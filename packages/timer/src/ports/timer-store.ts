@@ -1,5 +1,6 @@
-import { type StorageError, UnitOfWork } from "@event-service-agent/platform/transaction"
-import type { CorrelationId, ServiceCallKey, TenantId } from "@event-service-agent/schemas/ids"
+import type { StorageError } from "@event-service-agent/platform/storage-error"
+import { UnitOfWork } from "@event-service-agent/platform/transaction"
+import { type CorrelationId, callName, type ServiceCallKey, type TenantId } from "@event-service-agent/schemas/ids"
 import { toMillis } from "@event-service-agent/schemas/time"
 import { Context, type DateTime, Effect, Layer, Option } from "effect"
 
@@ -77,12 +78,12 @@ const makeMemory = (): TimerStore["Service"] => {
   return {
     upsert: (timer) =>
       Effect.map(UnitOfWork, (unit) => {
-        const row = { name: nameOf(timer.key), dueAt: toMillis(timer.dueAt), timer }
+        const row = { name: callName(timer.key), dueAt: toMillis(timer.dueAt), timer }
         dropNamed(row.name, unit)
         insert(row)
         unit.onRollback(() => drop(row))
       }),
-    remove: (key) => Effect.map(UnitOfWork, (unit) => dropNamed(nameOf(key), unit)),
+    remove: (key) => Effect.map(UnitOfWork, (unit) => dropNamed(callName(key), unit)),
     takeDueAcrossTenants: (now, limit) =>
       Effect.map(UnitOfWork, (unit) => {
         const firstLater = inOrder.slice(0, limit).findIndex((row) => row.dueAt > toMillis(now))
@@ -111,8 +112,6 @@ const makeMemory = (): TimerStore["Service"] => {
     earliestAcrossTenants: Effect.sync(() => Option.map(Option.fromUndefinedOr(inOrder[0]), (row) => row.timer.dueAt))
   }
 }
-
-const nameOf = (key: ServiceCallKey): string => `${key.tenantId}/${key.serviceCallId}`
 
 /** Where the row is, or belongs, among rows in order of due time and name. A binary search: tests arm thousands. */
 const placeOf = (row: Row, rows: ReadonlyArray<Row>): number => {
