@@ -15,7 +15,10 @@ export const storeOldCalls = (dbPath: string, copies: number, ageMs: number): vo
       const columns = database.query<{ readonly name: string }, [string]>("SELECT name FROM pragma_table_info(?)")
       const names = columns.all(table).flatMap(({ name }) => (name === "seq" ? [] : name))
       const values = names.map((name) => {
-        if (name === "service_call_id") return "substr(o.service_call_id, 1, 24) || printf('%012x', c.value)"
+        // Its random end first: ids of the same millisecond begin alike.
+        if (name === "service_call_id") {
+          return "substr(o.service_call_id, 29) || printf('-0000-7000-8000-%012x', c.value)"
+        }
         return /_at$|^timestamp$/.test(name) ? `o.${name} - ${ageMs}` : `o.${name}`
       })
       database.run(
