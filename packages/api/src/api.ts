@@ -1,8 +1,11 @@
+import { PREFIX_DEFAULT } from "@event-service-agent/schemas/nats"
 import { Effect, Layer } from "effect"
 import { HttpRouter, HttpServer, HttpServerRespondable, HttpServerResponse } from "effect/http"
 import { HttpApiBuilder, HttpApiMiddleware, HttpApiScalar } from "effect/http-api"
+import { PrometheusMetrics } from "effect/observability"
+import { asyncApi } from "./asyncapi.ts"
 import { Api, RequestSchemaErrors } from "./contract.ts"
-import { DOCS_PATH, type EdgeOptions, layerEdge, OPENAPI_PATH } from "./edge.ts"
+import { ASYNCAPI_PATH, DOCS_PATH, type EdgeOptions, layerEdge, METRICS_PATH, OPENAPI_PATH } from "./edge.ts"
 import { layerAdmin, layerHealth, layerServiceCalls } from "./handlers.ts"
 import { ServiceCallNotFound } from "./problem.ts"
 import { fieldErrors, invalid } from "./read-json.ts"
@@ -19,8 +22,13 @@ const layerRequestSchemaErrors = HttpApiMiddleware.layerSchemaErrorTransform(Req
     : Effect.fail(invalid(errors))
 })
 
+export interface ApiOptions extends EdgeOptions {
+  /** What the names of streams and subjects on NATS begin with. */
+  readonly eventPrefix?: string
+}
+
 /** The routes of the module, for the server to put on its router. */
-export const layer = (options: EdgeOptions) =>
+export const layer = ({ eventPrefix = PREFIX_DEFAULT, ...edge }: ApiOptions) =>
   Layer.mergeAll(
     HttpApiBuilder.layer(Api, { openapiPath: OPENAPI_PATH }).pipe(
       Layer.provide([layerServiceCalls, layerAdmin, layerHealth]),
@@ -29,6 +37,8 @@ export const layer = (options: EdgeOptions) =>
     ),
     // Its default fonts would come from another server.
     HttpApiScalar.layer(Api, { path: DOCS_PATH, scalar: { withDefaultFonts: false } }),
+    PrometheusMetrics.layerHttp({ path: METRICS_PATH }),
+    HttpRouter.add("GET", ASYNCAPI_PATH, HttpServerResponse.jsonUnsafe(asyncApi(eventPrefix))),
     // Until there is a page, people who open the service in a browser get its reference.
     HttpRouter.add("GET", "/", HttpServerResponse.redirect(DOCS_PATH))
-  ).pipe(Layer.provideMerge(layerEdge(options)))
+  ).pipe(Layer.provideMerge(layerEdge(edge)))

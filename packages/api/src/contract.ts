@@ -13,6 +13,7 @@ import {
   anywhere,
   DeadLetterNotFound,
   IdempotencyKeyReused,
+  NoBroker,
   NotCancellable,
   NotReady,
   ServiceCallNotFound,
@@ -99,6 +100,9 @@ export const CancelBody = Schema.Struct({
       description: "Why, for people. The body may be left out"
     })
   )
+})
+export const RepublishBody = Schema.Struct({
+  since: Timestamp.annotate({ description: "Events that were written then or later" })
 })
 export const TagsBody = Schema.Struct({ tags: Tags })
 
@@ -224,7 +228,20 @@ const Admin = HttpApiGroup.make("admin")
       query: noQuery,
       success: HttpApiSchema.NoContent,
       error: [DeadLetterNotFound, ...whenWriting]
-    }).annotateMerge(OpenApi.annotations({ summary: "Give a message up; later ones of its call go on" }))
+    }).annotateMerge(OpenApi.annotations({ summary: "Give a message up; later ones of its call go on" })),
+    HttpApiEndpoint.post("republish", "/api/admin/republish", {
+      query: noQuery,
+      payload: RepublishBody,
+      success: Schema.Struct({ events: Schema.Int }),
+      error: [NoBroker, ...withBody, ...whenWriting]
+    }).annotateMerge(
+      OpenApi.annotations({
+        summary: "Publish events to NATS once more",
+        description:
+          "For listeners that have lost them. Each has the Esa-Message-Id it had, under a fresh Nats-Msg-Id, and the header " +
+          "Esa-Republished. Answers how many; they go out in the background. Reaches as far back as RETENTION_EVENTS."
+      })
+    )
   )
   .annotateMerge(OpenApi.annotations({ title: "Administration" }))
 
@@ -236,7 +253,13 @@ const Health = HttpApiGroup.make("health")
     }).annotateMerge(OpenApi.annotations({ summary: "The process answers" })),
     HttpApiEndpoint.get("ready", "/health/ready", {
       query: noQuery,
-      success: Schema.Struct({ status: Schema.Literal("ok"), checks: NotReady.fields.checks }),
+      success: Schema.Struct({
+        status: Schema.Literals(["ok", "degraded"]).annotate({
+          description: "degraded: calls are accepted and kept, and go on later; detail says why"
+        }),
+        checks: Schema.Struct({ storage: Schema.Literal("ok"), bus: Schema.Literals(["ok", "degraded"]) }),
+        detail: Schema.optionalKey(Schema.String)
+      }),
       error: NotReady
     }).annotateMerge(OpenApi.annotations({ summary: "The agent can do its work" }))
   )

@@ -49,6 +49,8 @@ const HARDENING = {
 }
 // Routes beside the contract
 export const OPENAPI_PATH = "/openapi.json"
+export const ASYNCAPI_PATH = "/asyncapi.json"
+export const METRICS_PATH = "/metrics"
 export const DOCS_PATH = "/docs"
 /** Answered whatever there is to do: who asks may restart what does not answer. */
 const LIVE_PATH = "/health/live"
@@ -174,7 +176,7 @@ const makeMethodTable = () => {
       methods.add(endpoint.method)
     }
   })
-  for (const path of ["/", OPENAPI_PATH, DOCS_PATH] as const) table.on("GET", path, true)
+  for (const path of ["/", OPENAPI_PATH, ASYNCAPI_PATH, METRICS_PATH, DOCS_PATH] as const) table.on("GET", path, true)
   return (url: string): ReadonlyArray<string> =>
     [...methods]
       .filter((method) => table.find(method, url) !== undefined)

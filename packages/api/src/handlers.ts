@@ -16,11 +16,11 @@ import { HttpApiBuilder, HttpApiSchema } from "effect/http-api"
 import { makeAcceptSubmission } from "./acceptance.ts"
 import type { Decision } from "./await-decision.ts"
 import { cancelServiceCall } from "./cancel-service-call.ts"
-import { Api, CancelBody, PAGE_DEFAULT, PAGE_MAX, TagsBody } from "./contract.ts"
+import { Api, CancelBody, PAGE_DEFAULT, PAGE_MAX, RepublishBody, TagsBody } from "./contract.ts"
 import { encodeCursor } from "./cursor.ts"
 import { RequestCorrelation } from "./edge.ts"
 import type { SubmissionStore } from "./ports/submission-store.ts"
-import { DeadLetterNotFound, NotReady, StorageUnavailable } from "./problem.ts"
+import { DeadLetterNotFound, NoBroker, NotReady, StorageUnavailable } from "./problem.ts"
 import { fieldErrors, invalid, readJson } from "./read-json.ts"
 import { getServiceCall, listServiceCalls, statusOf } from "./read-service-calls.ts"
 import { setServiceCallTags } from "./set-service-call-tags.ts"
@@ -118,7 +118,21 @@ export const layerServiceCalls = HttpApiBuilder.group(Api, "serviceCalls", (hand
 
 export const layerAdmin = HttpApiBuilder.group(Api, "admin", (handlers) =>
   Effect.map(withServices<EventBusPort | Outbox>(), (served) =>
-    handlers.handleAll({
+    handlers
+      .handleRaw(
+        "republish",
+        Effect.fnUntraced(function* ({ request }) {
+          const bus = yield* EventBusPort
+          const { since } = yield* decodeRepublish(yield* readJson(request))
+          const count = yield* bus.republish(since)
+          if (Option.isNone(count)) {
+            const detail = "There is nobody to publish to: NATS_URL is not set"
+            return yield* new NoBroker({ detail })
+          }
+          return { events: count.value }
+        }, served)
+      )
+      .handleAll({
       deadLetters: Effect.fnUntraced(function* ({ query }) {
         const outbox = yield* Outbox
         const letters = yield* outbox.deadLetters(query.limit ?? PAGE_MAX)
@@ -137,7 +151,7 @@ export const layerAdmin = HttpApiBuilder.group(Api, "admin", (handlers) =>
 )
 
 export const layerHealth = HttpApiBuilder.group(Api, "health", (handlers) =>
-  Effect.map(withServices<Outbox | Transaction>(), (served) =>
+  Effect.map(withServices<EventBusPort | Outbox | Transaction>(), (served) =>
     handlers.handleAll({
       live: () => Effect.succeed({ status: "ok" as const }),
       ready: Effect.fnUntraced(
@@ -150,7 +164,17 @@ export const layerHealth = HttpApiBuilder.group(Api, "health", (handlers) =>
             return yield* new NotReady({ detail: what + troubleOf(refusal.value), checks: { storage: "failed" } })
           }
           yield* outbox.deadLetters(1)
-          return { status: "ok" as const, checks: { storage: "ok" as const } }
+          const bus = yield* EventBusPort
+          const trouble = yield* bus.trouble
+          const storage = "ok" as const
+          return Option.match(trouble, {
+            onNone: () => ({ status: "ok" as const, checks: { storage, bus: "ok" as const } }),
+            onSome: (why) => ({
+              status: "degraded" as const,
+              checks: { storage, bus: "degraded" as const },
+              detail: `Calls are accepted and kept. ${why}`
+            })
+          })
         },
         Effect.catchTag("StorageError", (error) =>
           logRefusal("not ready, since it cannot be read", error).pipe(
@@ -171,6 +195,7 @@ const decode = <A>(schema: Schema.Decoder<A>) => {
 }
 const decodeCancel = decode(CancelBody)
 const decodeTags = decode(TagsBody)
+const decodeRepublish = decode(RepublishBody)
 
 const pathTo = (key: ServiceCallKey): string => `/api/tenants/${key.tenantId}/service-calls/${key.serviceCallId}`
 

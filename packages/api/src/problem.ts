@@ -74,6 +74,12 @@ export class NotCancellable extends HttpApiError.Problem<NotCancellable>()(
   { correlationId, serviceCallStatus: Schema.String }
 ) {}
 
+export class NoBroker extends HttpApiError.Problem<NoBroker>()(
+  "NoBroker",
+  { type: urn("no-broker"), status: 409, title: "This agent publishes to no broker" },
+  { correlationId }
+) {}
+
 export class ContentTooLarge extends HttpApiError.Problem<ContentTooLarge>()(
   "ContentTooLarge",
   { type: urn("content-too-large"), status: 413, title: "The body is too large" },

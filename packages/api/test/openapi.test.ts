@@ -24,6 +24,7 @@ describe("the OpenAPI document", () => {
       "get /health/live",
       "get /health/ready",
       "post /api/admin/dead-letters/{consumer}/{seq}/replay",
+      "post /api/admin/republish",
       `post ${calls}`,
       `post ${calls}/{serviceCallId}/cancel`,
       `put ${calls}/{serviceCallId}/tags`

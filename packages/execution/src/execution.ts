@@ -1,12 +1,15 @@
 import { EventBusPort } from "@event-service-agent/platform/event-bus"
 import type { HttpClientPort } from "@event-service-agent/platform/http-client-port"
 import type { RequestVault } from "@event-service-agent/platform/request-vault"
-import { logRetry } from "@event-service-agent/platform/storage-error"
+import { logRetry, retryStorage } from "@event-service-agent/platform/storage-error"
 import { Transaction } from "@event-service-agent/platform/transaction"
-import { Effect, FiberSet, Layer, Schedule } from "effect"
-import type { AttemptStore } from "./ports/attempt-store.ts"
+import { Clock, DateTime, Effect, FiberSet, Layer, Schedule } from "effect"
+import { AttemptDesk, makeDesk } from "./attempt-desk.ts"
+import { AttemptStore } from "./ports/attempt-store.ts"
+import { drain } from "./workflows/drain.ts"
 import { endOverdueAttempts } from "./workflows/end-overdue-attempts.ts"
-import { beginPerforming, type Performing, performAttempt } from "./workflows/perform-attempt.ts"
+import { performAttempt } from "./workflows/perform-attempt.ts"
+import { beginPerforming, type Performing, resumePerforming } from "./workflows/performing.ts"
 import { type Perform, startExecution } from "./workflows/start-execution.ts"
 
 export const SWEEP_INTERVAL_MS = 1_000
@@ -21,16 +24,26 @@ export interface Options {
   readonly processId?: string
   /** Milliseconds, `DRAIN_GRACE_MS` if absent. */
   readonly drainGraceMs?: number
+  /**
+   * Whether calls are performed in this process; true if absent. When false, executors elsewhere perform them, and this
+   * process only sends what has to be sent a second time.
+   */
+  readonly isHere?: boolean
 }
 
 /**
  * Performs service calls: for each `StartExecution` one attempt with its `ExecutionStarted` and at most one request, and
  * one outcome. Where the call allows for it, a lost attempt is followed by a second one. When its scope ends it takes
  * no new work and waits for the sends that run. Those that take longer are cut off, and the next start ends them as
- * `OutcomeUnknown`.
+ * `OutcomeUnknown`. Attempts of executors elsewhere go through the desk, and outlast a stop.
  */
-export const layer = ({ processId = crypto.randomUUID(), drainGraceMs = DRAIN_GRACE_MS }: Options = {}) =>
-  Layer.effectDiscard(
+export const layer = ({
+  processId = crypto.randomUUID(),
+  drainGraceMs = DRAIN_GRACE_MS,
+  isHere = true
+}: Options = {}) =>
+  Layer.effect(
+    AttemptDesk,
     Effect.gen(function* () {
       const bus = yield* EventBusPort
       const transaction = yield* Transaction
@@ -39,25 +52,21 @@ export const layer = ({ processId = crypto.randomUUID(), drainGraceMs = DRAIN_GR
       // Finalizers run from the last to the first: no new work, then the wait, then the set cuts off what still runs.
       const sends = yield* FiberSet.make<void>()
       const begin = yield* FiberSet.runtime(sends)<Sending>()
-      yield* Effect.addFinalizer(() =>
-        // An empty unit comes back after the hooks of all earlier ones: each durable claim has begun its send by then.
-        Effect.ignore(transaction.run(Effect.void)).pipe(
-          Effect.andThen(logDrain(sends, drainGraceMs)),
-          Effect.andThen(FiberSet.awaitEmpty(sends)),
-          Effect.timeoutOrElse({ duration: drainGraceMs, orElse: () => logCutOff(sends) })
-        )
-      )
+      // An empty unit comes back after the hooks of all earlier ones: each durable claim has begun its send by then.
+      const begun = Effect.ignore(transaction.run(Effect.void))
+      yield* Effect.addFinalizer(() => drain(sends, drainGraceMs, "The next start ends them as OutcomeUnknown", begun))
       const perform: Perform = (claimed) => {
         const send = Effect.catchDefect(performAttempt(claimed, performing), (defect) =>
           Effect.logError("an attempt failed, the sweep will end it", defect)
         )
         return Effect.sync(() => {
-          beginPerforming(performing, claimed)
+          beginPerforming(performing, claimed.attempt, claimed.claimedAtNanos)
           // The writer runs this after a commit: its neighbours must not wait for the start of a send.
           begin(Effect.andThen(Effect.yieldNow, send))
         })
       }
-      // The first one ends those of earlier processes; after it there are none but this one's.
+      yield* resumeRemote(performing)
+      // The first one ends those of earlier processes; after it there are none but this one's and those of executors.
       let isFirst = true
       const sweep = Effect.suspend(() =>
         isFirst || performing.size > 0 ? endOverdueAttempts(processId, performing, perform) : Effect.void
@@ -72,20 +81,21 @@ export const layer = ({ processId = crypto.randomUUID(), drainGraceMs = DRAIN_GR
         Effect.repeat(Schedule.spaced(SWEEP_INTERVAL_MS)),
         Effect.forkScoped
       )
-      yield* bus.subscribe("execution", {
-        StartExecution: (message) => startExecution(message, processId, perform)
-      })
+      if (isHere) {
+        yield* bus.subscribe("execution", {
+          StartExecution: (message) => startExecution(message, processId, perform)
+        })
+      }
+      return yield* makeDesk(performing)
     })
   )
 
-const logDrain = Effect.fnUntraced(function* (sends: FiberSet.FiberSet<void>, graceMs: number) {
-  const count = yield* FiberSet.size(sends)
-  if (count > 0) yield* Effect.logInfo(`waiting for requests under way: ${count}, at most ${graceMs / 1_000} s`)
-})
-
-const logCutOff = Effect.fnUntraced(function* (sends: FiberSet.FiberSet<void>) {
-  const count = yield* FiberSet.size(sends)
-  yield* Effect.logWarning(
-    `requests cut off, since they took too long: ${count}. The next start ends them as OutcomeUnknown`
-  )
+/** Takes up what executors have open since before this start: they go on meanwhile, and report here. */
+const resumeRemote = Effect.fnUntraced(function* (performing: Performing) {
+  const store = yield* AttemptStore
+  const transaction = yield* Transaction
+  const leases = yield* retryStorage(transaction.run(store.remoteOfAllTenants))
+  const now = yield* DateTime.now
+  const nowNanos = yield* Clock.monotonicTimeNanos
+  for (const lease of leases) resumePerforming(performing, lease, now, nowNanos)
 })

@@ -14,6 +14,7 @@ const attemptOf = (n: number, other: Partial<OpenAttempt> = {}): OpenAttempt => 
   key: { tenantId: TenantId.make("acme"), serviceCallId: ServiceCallId.make(uuid(n)) },
   number: 1,
   processId: "now",
+  isRemote: false,
   startedAt: fromMillis(0),
   deadlineAt: fromMillis(n),
   correlationId: CorrelationId.make(uuid(1_000 + n)),
@@ -123,6 +124,32 @@ export const attemptStoreContract = <LE>(name: string, layer: Layer.Layer<Attemp
           const overdue = (limit: number) => inUnit((store) => store.overdueOfAllTenants(fromMillis(10), "now", limit))
           expect(yield* overdue(ALL)).toEqual([due, dueNow, ofAnother])
           expect(yield* overdue(2)).toEqual([due, dueNow])
+        })
+      )
+    )
+
+    it(
+      "leaves the attempts of executors to them until their deadline, and tells which are open, of all tenants",
+      test(
+        Effect.gen(function* () {
+          const remote = { processId: "elsewhere", isRemote: true, sealedForResend: new Uint8Array([1]) }
+          const overdue = attemptOf(10, remote)
+          const umbrella = { key: { ...attemptOf(11).key, tenantId: TenantId.make("umbrella") } }
+          const performed = attemptOf(11, { ...remote, ...umbrella })
+          const ended = attemptOf(12, remote)
+          const attempts = [overdue, performed, ended, attemptOf(13, { processId: "before" }), attemptOf(14)]
+          for (const attempt of attempts) yield* claim(attempt)
+          yield* inUnit((store) => store.close(ended.key, 1, SUCCEEDED))
+          expect(yield* inUnit((store) => store.overdueOfAllTenants(fromMillis(10), "now", ALL))).toEqual([
+            overdue,
+            attemptOf(13, { processId: "before" })
+          ])
+          const open = yield* inUnit((store) => store.remoteOfAllTenants)
+          expect(open).toHaveLength(2)
+          for (const { key, number, processId, isRemote, startedAt, deadlineAt } of [overdue, performed]) {
+            const lease = { key, number, processId, isRemote, startedAt, deadlineAt }
+            expect(open).toContainEqual(expect.objectContaining(lease))
+          }
         })
       )
     )

@@ -39,6 +39,7 @@ describe("a send", () => {
           key: callKey(1),
           number: 1,
           processId: "now",
+          isRemote: false,
           startedAt: fromMillis(7),
           deadlineAt: fromMillis(7 + leaseMs),
           correlationId: CORRELATION_ID,

@@ -86,8 +86,14 @@ export const order = Effect.fnUntraced(function* (
   {
     request = REQUEST,
     sealed,
+    timeoutMs = TIMEOUT_MS,
     onUnknown = "fail"
-  }: { readonly request?: RequestSpec; readonly sealed?: SealedRequest; readonly onUnknown?: OnUnknown } = {}
+  }: {
+    readonly request?: RequestSpec
+    readonly sealed?: SealedRequest
+    readonly timeoutMs?: number
+    readonly onUnknown?: OnUnknown
+  } = {}
 ) {
   const bus = yield* EventBusPort
   const transaction = yield* Transaction
@@ -96,7 +102,7 @@ export const order = Effect.fnUntraced(function* (
   const payload = {
     request: redactRequest(request),
     sealed: sealed === undefined ? yield* vault.seal(key, request) : sealed,
-    timeoutMs: TIMEOUT_MS,
+    timeoutMs,
     dueAt: now,
     onUnknown
   }

@@ -7,8 +7,9 @@ import {
   type MessageDraft,
   type TypeFor
 } from "@event-service-agent/schemas/messages/catalogue"
-import { Context, Effect, Layer, LogLevel, References, type Scope } from "effect"
-import { type Handle, type Inbox, logMessage, makeInbox } from "./inbox.ts"
+import { Context, type DateTime, Effect, Layer, LogLevel, type Option, References, type Scope } from "effect"
+import { type Handle, type Inbox, makeInbox } from "./inbox.ts"
+import { logMessage } from "./message-log.ts"
 import { type Entry, Outbox } from "./outbox.ts"
 import type { StorageError } from "./storage-error.ts"
 import { Transaction, UnitOfWork } from "./transaction.ts"
@@ -43,6 +44,13 @@ export class EventBusPort extends Context.Service<
     readonly replay: (consumer: Consumer, seq: number, key: ServiceCallKey) => Effect.Effect<boolean, StorageError>
     /** Gives a dead letter up, and lets the later messages of its call go on. False when there is none. */
     readonly discard: (consumer: Consumer, seq: number, key: ServiceCallKey) => Effect.Effect<boolean, StorageError>
+    /**
+     * Publishes the events that were written at this time or later once more, for listeners outside that have lost them.
+     * Returns how many; none when there is no broker.
+     */
+    readonly republish: (since: DateTime.Utc) => Effect.Effect<Option.Option<number>, StorageError>
+    /** Why messages wait at the moment, for people; they are stored, and go on when it is over. */
+    readonly trouble: Effect.Effect<Option.Option<string>>
   }
 >()("@event-service-agent/platform/EventBusPort") {
   /**
@@ -111,7 +119,6 @@ const makeEmbedded = Effect.fnUntraced(function* () {
       // Nobody is left to read a command that has been carried out.
       if (to.length > 0 || catalogue[message.type].kind === "event") entries.push({ message, to })
     }
-    publishedIn.delete(unit)
     if (entries.length === 0) return
     const firstSeq = yield* outbox.append(entries)
     for (const { consumer, index, release } of waiting) {
@@ -127,34 +134,11 @@ const makeEmbedded = Effect.fnUntraced(function* () {
     }
   })
 
-  /** What each unit has published so far. */
-  const publishedIn = new WeakMap<UnitOfWork["Service"], Array<Message>>()
-
   return EventBusPort.of({
-    publish: (drafts) =>
-      Effect.map(UnitOfWork, (unit) => {
-        const messages = drafts.map((draft): Message => ({ ...draft, messageId: newMessageId(), schemaVersion: 1 }))
-        const published = publishedIn.get(unit)
-        if (published !== undefined) published.push(...messages)
-        else {
-          publishedIn.set(unit, messages)
-          unit.takeOn(writeOut(unit, messages))
-        }
-      }),
+    publish: publishAtEnd(writeOut),
     subscribe: <C extends Consumer, H extends Handlers<C>>(consumer: C, handlers: H) =>
       Effect.gen(function* () {
-        const context = yield* Effect.context<ServicesOf<H>>()
-        // `Handlers` has a handler for each type the catalogue sends here, and `context` all that they need beside the
-        // unit. TypeScript follows neither through the generic.
-        const byType = handlers as Readonly<Record<string, (message: Message) => ReturnType<Handle>>>
-        // In place of the publisher's services rather than beside them: to merge the two costs as much as a statement.
-        const own = Context.add(context as Context.Context<never>, References.PreventSchedulerYield, true)
-        const handle: Handle = (message) =>
-          Effect.updateContext(
-            byType[message.type]?.(message) ?? Effect.die(`${consumer} has no handler for ${message.type}`),
-            (publishers: Context.Context<UnitOfWork>) =>
-              Context.add(own, UnitOfWork, Context.get(publishers, UnitOfWork))
-          )
+        const handle = yield* handleOf(consumer, handlers)
         const inbox = yield* makeInbox(consumer, handle).pipe(
           Effect.provideService(Outbox, outbox),
           Effect.provideService(Transaction, transaction)
@@ -164,6 +148,49 @@ const makeEmbedded = Effect.fnUntraced(function* () {
         yield* inbox.refill
       }),
     replay: (consumer, seq, key) => transaction.run(unparkAfter(outbox.revive(consumer, seq), consumer, key)),
-    discard: (consumer, seq, key) => transaction.run(unparkAfter(outbox.discard(consumer, seq), consumer, key))
+    discard: (consumer, seq, key) => transaction.run(unparkAfter(outbox.discard(consumer, seq), consumer, key)),
+    republish: () => Effect.succeedNone,
+    trouble: Effect.succeedNone
   })
 })
+
+/**
+ * The `publish` of a transport: collects what a unit publishes, until all its work is done.
+ *
+ * @param writeOut writes it then; the list may grow meanwhile
+ */
+export const publishAtEnd = (
+  writeOut: (unit: UnitOfWork["Service"], published: ReadonlyArray<Message>) => Effect.Effect<void, unknown, UnitOfWork>
+): EventBusPort["Service"]["publish"] => {
+  const publishedIn = new WeakMap<UnitOfWork["Service"], Array<Message>>()
+  return (drafts) =>
+    Effect.map(UnitOfWork, (unit) => {
+      const messages = drafts.map((draft): Message => ({ ...draft, messageId: newMessageId(), schemaVersion: 1 }))
+      const published = publishedIn.get(unit)
+      if (published !== undefined) {
+        published.push(...messages)
+        return
+      }
+      publishedIn.set(unit, messages)
+      const isWritten = Effect.sync(() => publishedIn.delete(unit))
+      unit.takeOn(Effect.andThen(writeOut(unit, messages), isWritten))
+    })
+}
+
+/** The handlers of a consumer as one, with all that they need beside the unit. */
+export const handleOf = <C extends Consumer, H extends Handlers<C>>(
+  consumer: C,
+  handlers: H
+): Effect.Effect<Handle, never, ServicesOf<H>> =>
+  Effect.map(Effect.context<ServicesOf<H>>(), (context) => {
+    // `Handlers` has a handler for each type the catalogue sends here, and `context` all that they need beside the
+    // unit. TypeScript follows neither through the generic.
+    const byType = handlers as Readonly<Record<string, (message: Message) => ReturnType<Handle>>>
+    // In place of the publisher's services rather than beside them: to merge the two costs as much as a statement.
+    const own = Context.add(context as Context.Context<never>, References.PreventSchedulerYield, true)
+    return (message) =>
+      Effect.updateContext(
+        byType[message.type]?.(message) ?? Effect.die(`${consumer} has no handler for ${message.type}`),
+        (publishers: Context.Context<UnitOfWork>) => Context.add(own, UnitOfWork, Context.get(publishers, UnitOfWork))
+      )
+  })

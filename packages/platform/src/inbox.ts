@@ -1,15 +1,13 @@
 import type { Consumer } from "@event-service-agent/schemas/envelope"
 import { callName, type ServiceCallKey } from "@event-service-agent/schemas/ids"
 import type { Message } from "@event-service-agent/schemas/messages/catalogue"
-import { Cause, Clock, Effect, Exit, Latch, LogLevel, Option, Scope } from "effect"
+import { Clock, Effect, Exit, Latch, LogLevel, Option, Scope } from "effect"
+import { makeFailedDeliveries } from "./failed-delivery.ts"
+import { logMessage } from "./message-log.ts"
 import { bytesOf, type Delivery, keyOf, Outbox } from "./outbox.ts"
-import { logRefusal, retryStorage, STORAGE_RETRY_MS, StorageError } from "./storage-error.ts"
+import { retryStorage, STORAGE_RETRY_MS } from "./storage-error.ts"
 import { Transaction, UnitOfWork } from "./transaction.ts"
 
-/** Failures after which a message becomes a dead letter. */
-export const TRIES_MAX = 10
-export const BACKOFF_FIRST_MS = 100
-export const BACKOFF_MAX_MS = 30_000
 /** Messages that one consumer holds in memory; further ones wait in the outbox. */
 export const HELD_MAX = 2_000
 
@@ -46,6 +44,7 @@ interface Lane {
 export const makeInbox = Effect.fnUntraced(function* (consumer: Consumer, handle: Handle) {
   const outbox = yield* Outbox
   const transaction = yield* Transaction
+  const failed = yield* makeFailedDeliveries(consumer)
   // The lanes' own: it closes after the drain, which is registered later.
   const scope = yield* Scope.fork(yield* Effect.scope)
   const lanes = new Map<string, Lane>()
@@ -130,7 +129,7 @@ export const makeInbox = Effect.fnUntraced(function* (consumer: Consumer, handle
       // Bounded, so that a clock that was set back does not prolong it.
       const pauseMs = Math.min(
         next.availableAt - (yield* Clock.currentTimeMillis),
-        Math.max(STORAGE_RETRY_MS, backoffMs(next.attempts))
+        Math.max(STORAGE_RETRY_MS, failed.backoffMs(next.attempts))
       )
       if (pauseMs > 0) {
         countBusy(-1)
@@ -158,42 +157,20 @@ export const makeInbox = Effect.fnUntraced(function* (consumer: Consumer, handle
       const isFirst = yield* outbox.settle(consumer, seq)
       if (isFirst) yield* handle(message)
     })
-    return Effect.flatMap(Effect.exit(transaction.run(handled)), (exit) =>
-      Exit.isSuccess(exit)
-        ? Effect.succeedNone
-        : failed(delivery, exit.cause).pipe(Effect.annotateLogs(annotationsOf(message)))
+    return Effect.flatMap(
+      Effect.exit(transaction.run(handled)),
+      Effect.fnUntraced(function* (exit) {
+        if (Exit.isSuccess(exit)) return Option.none()
+        const verdict = yield* failed.judge(delivery, exit.cause)
+        if (verdict._tag === "Later") return Option.some(verdict.delivery)
+        const name = callName(keyOf(message))
+        parked.add(name)
+        // What waits behind the dead letter stays in the outbox until it is replayed or discarded.
+        letGo(lanes.get(name)?.queue.splice(1) ?? [])
+        return Option.none()
+      })
     )
   }
-
-  const failed = Effect.fnUntraced(function* (delivery: Delivery, cause: Cause.Cause<unknown>) {
-    if (Cause.hasInterruptsOnly(cause)) return yield* Effect.interrupt
-    const now = yield* Clock.currentTimeMillis
-    const failure = Cause.squash(cause)
-    if (failure instanceof StorageError) {
-      yield* logRefusal("the message will be tried again", failure)
-      return Option.some({ ...delivery, availableAt: now + STORAGE_RETRY_MS })
-    }
-    const attempts = delivery.attempts + 1
-    const error = failure instanceof Error ? `${failure.name}: ${failure.message}` : String(failure)
-    if (attempts >= TRIES_MAX) {
-      yield* bury(delivery, { consumer, seq: delivery.seq, attempts, error, diedAt: now })
-      return Option.none()
-    }
-    const availableAt = now + backoffMs(attempts)
-    const next = { ...delivery, attempts, availableAt }
-    yield* retryStorage(transaction.run(outbox.postpone(consumer, next)))
-    yield* Effect.logWarning(`${consumer} failed on ${delivery.message.type}, try ${attempts} of ${TRIES_MAX}`, error)
-    return Option.some(next)
-  })
-
-  const bury = Effect.fnUntraced(function* (delivery: Delivery, letter: Parameters<typeof outbox.bury>[0]) {
-    yield* retryStorage(transaction.run(outbox.bury(letter)))
-    const name = callName(keyOf(delivery.message))
-    parked.add(name)
-    // What waits behind the dead letter stays in the outbox until it is replayed or discarded.
-    letGo(lanes.get(name)?.queue.splice(1) ?? [])
-    yield* Effect.logError(`${consumer} gave ${delivery.message.type} up: it is a dead letter now`, letter.error)
-  })
 
   // What can be handled now does not have to wait for the next start. Only the wait is interruptible: the fiber that
   // stops the service is an interrupted one, and would end the drain at once.
@@ -225,17 +202,4 @@ export const makeInbox = Effect.fnUntraced(function* (consumer: Consumer, handle
     refill
   }
   return inbox
-})
-
-/** A debug line for a message that is written or handled. */
-export const logMessage = (step: "publish" | "consume", message: Message): Effect.Effect<void> =>
-  Effect.annotateLogs(Effect.logDebug(`${step} ${message.type}`), annotationsOf(message))
-
-const backoffMs = (attempts: number): number => Math.min(BACKOFF_FIRST_MS * 2 ** (attempts - 1), BACKOFF_MAX_MS)
-
-const annotationsOf = (message: Message) => ({
-  tenantId: message.tenantId,
-  serviceCallId: message.aggregateId,
-  correlationId: message.correlationId,
-  messageId: message.messageId
 })

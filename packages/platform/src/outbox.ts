@@ -20,10 +20,14 @@ export interface Delivery {
   readonly message: Message
 }
 
-/** A message that is written, with the consumers that have yet to handle it. */
+/** Who carries messages to a broker: what modules have to handle, and events for everybody else. */
+export const RELAYS = ["relay-work", "relay-events"] as const
+export type Relay = (typeof RELAYS)[number]
+
+/** A message that is written, with those that have yet to handle or to publish it. */
 export interface Entry {
   readonly message: Message
-  readonly to: ReadonlyArray<Consumer>
+  readonly to: ReadonlyArray<Consumer | Relay>
 }
 
 /** A message that its consumer could not handle. Later messages of the same call wait behind it. */
@@ -123,14 +127,14 @@ export const bytesOf = (message: Message): number =>
   MESSAGE_BYTES + ("sealed" in message.payload ? (message.payload.sealed?.byteLength ?? 0) : 0)
 
 interface Row extends Delivery {
-  readonly consumer: Consumer
+  readonly consumer: Consumer | Relay
   readonly letter: DeadLetter | undefined
 }
 
 const makeMemory = (): Outbox["Service"] => {
   let lastSeq = 0
   const rows = new Map<string, Row>()
-  const idOf = (consumer: Consumer, seq: number) => `${consumer}/${seq}`
+  const idOf = (consumer: Consumer | Relay, seq: number) => `${consumer}/${seq}`
   const inOrder = () => [...rows.values()].sort((a, b) => a.seq - b.seq)
   const isOf = (key: ServiceCallKey) => (row: Row) =>
     row.message.tenantId === key.tenantId && row.message.aggregateId === key.serviceCallId

@@ -46,7 +46,9 @@ const textOf = (
     `  docs      ${url.href}docs and ${url.href}openapi.json`,
     `  health    ${url.href}health/ready`,
     `  store     ${settings.dbPath}, every 202 is on disk`,
-    "  bus       embedded",
+    settings.nats === null
+      ? "  bus       embedded"
+      : `  bus       NATS JetStream at ${settings.nats.servers.join(", ")}, prefix ${settings.nats.prefix}`,
     `  egress    public addresses only, exceptions: ${exceptions}`,
     ...echo,
     `  backlog   ${backlog.armedTimers} scheduled, ${backlog.dueCalls} due, ${backlog.runningCalls} running`,

@@ -3,6 +3,7 @@ import { dirname, join } from "node:path"
 import type { Retention } from "@event-service-agent/adapters/sqlite/retention"
 import { type EgressAllow, parseEgressAllow } from "@event-service-agent/platform/egress-policy"
 import { Effect, type LogLevel, Result, Runtime, Schema } from "effect"
+import { type NatsSettings, readNatsSettings } from "./nats-settings.ts"
 
 /** Everything that can be set, read once at the start. */
 export interface Settings {
@@ -22,7 +23,14 @@ export interface Settings {
   readonly inFlightMax: number
   readonly inFlightPerTenantMax: number
   readonly retention: Retention
+  /** `null`: the modules reach each other within the process. */
+  readonly nats: NatsSettings | null
+  /** Whether this process sends calls itself. Otherwise executors elsewhere do. */
+  readonly executesHere: boolean
 }
+
+/** Reads one setting: the fallback when it is absent, and a problem noted when it does not parse. */
+export type ReadSetting = <A>(key: string, fallback: A, parse: (text: string) => A | undefined, expected: string) => A
 
 /** Some settings are wrong. Holds a line for each: the key, the problem and the fix. Exit code 78 (EX_CONFIG). */
 export class InvalidSettings extends Schema.TaggedError<InvalidSettings>()("InvalidSettings", {
@@ -48,6 +56,11 @@ const UNIT_MS: ReadonlyMap<string, number> = new Map([
   ["s", 1_000]
 ])
 
+const SWITCH: ReadonlyMap<string, boolean> = new Map([
+  ["on", true],
+  ["off", false]
+])
+
 const LOG_LEVELS: ReadonlyMap<string, LogLevel.LogLevel> = new Map([
   ["trace", "Trace"],
   ["debug", "Debug"],
@@ -65,7 +78,7 @@ const LOG_LEVELS: ReadonlyMap<string, LogLevel.LogLevel> = new Map([
  */
 export const readSettings = Effect.fnUntraced(function* (environment: Environment, isTerminal: boolean) {
   const problems: Array<string> = []
-  const read = <A>(key: string, fallback: A, parse: (text: string) => A | undefined, expected: string): A => {
+  const read: ReadSetting = (key, fallback, parse, expected) => {
     const text = environment[key]?.trim()
     if (text === undefined || text === "") return fallback
     const value = parse(text)
@@ -147,10 +160,12 @@ export const readSettings = Effect.fnUntraced(function* (environment: Environmen
       eventsMs: readAge("RETENTION_EVENTS", 7 * DAY_MS),
       deadLettersMs: readAge("RETENTION_DEAD_LETTERS", 90 * DAY_MS),
       keptRequestsMs: readAge("RETENTION_KEPT_REQUESTS", 30 * DAY_MS)
-    }
+    },
+    nats: readNatsSettings(read, { integer, age: ageMs }),
+    executesHere: read("EXECUTE_HERE", true, (text) => SWITCH.get(text), "on or off")
   }
-  if (environment["NATS_URL"]) {
-    problems.push("NATS_URL is set: this version has no NATS transport yet. Unset it to run on the embedded one.")
+  if (settings.nats === null && !settings.executesHere) {
+    problems.push("EXECUTE_HERE is wrong: executors elsewhere are reached over NATS. Set NATS_URL, or EXECUTE_HERE=on.")
   }
   if (settings.echoPort === settings.port && settings.port !== 0) {
     problems.push("ECHO_PORT is wrong: it is the same as PORT. Choose another one, or off.")
@@ -172,7 +187,7 @@ const hostNames = (text: string): ReadonlyArray<string> | undefined => {
 const integer =
   (min: number, max: number) =>
   (text: string): number | undefined => {
-    const value = /^\d{1,9}$/.test(text) ? Number(text) : Number.NaN
+    const value = /^\d{1,12}$/.test(text) ? Number(text) : Number.NaN
     return value >= min && value <= max ? value : undefined
   }
 

@@ -15,19 +15,20 @@ import * as Api from "@event-service-agent/api/api"
 import * as Execution from "@event-service-agent/execution/execution"
 import * as Orchestration from "@event-service-agent/orchestration/orchestration"
 import { type EgressAllow, EgressPolicy, parseEgressAllow } from "@event-service-agent/platform/egress-policy"
-import { EventBusPort } from "@event-service-agent/platform/event-bus"
 import { RequestVault } from "@event-service-agent/platform/request-vault"
 import { TimerPort } from "@event-service-agent/platform/timer-port"
 import * as Timer from "@event-service-agent/timer/timer"
-import { Effect, Layer, Logger, References, Result } from "effect"
+import { Effect, Layer, Result } from "effect"
 import { HttpRouter } from "effect/http"
 import { layer as layerBanner } from "./banner.ts"
 import type { Settings } from "./config.ts"
 import { serveEcho } from "./echo-target.ts"
-import { jsonLines, logfmtLines, prettyLines, toOutput } from "./log-line.ts"
+import { layerLogs } from "./log-line.ts"
+import { ownerOf } from "./nats-settings.ts"
 import { checkSecretKey, loadSecretKey } from "./secret-key.ts"
+import { embedded, overNats } from "./transport.ts"
 
-/** Requests under way get this long when the service stops. With execution's 20 s and three inboxes of 2 s: below 30 s. */
+/** Requests under way get this long when the service stops. With execution's 20 s, three inboxes of 2 s and two relays: below 30 s. */
 const HTTP_DRAIN_MS = 3_000
 
 /**
@@ -38,7 +39,7 @@ const HTTP_DRAIN_MS = 3_000
  */
 export const layer = (
   settings: Settings,
-  execution: ReturnType<typeof Execution.layer> = Execution.layer(),
+  execution: ReturnType<typeof Execution.layer> = Execution.layer({ isHere: settings.executesHere }),
   resolver: Layer.Layer<HostResolver> = HostResolver.layer
 ) =>
   Layer.unwrap(
@@ -47,14 +48,16 @@ export const layer = (
       const echoPort = settings.echoPort === null ? null : yield* serveEcho(settings.echoPort)
       const egressAllow = [...settings.egressAllow, ...allowEcho(echoPort)]
       const storage = layerStorage(settings.dbPath)
+      const transport = settings.nats === null ? embedded : overNats(settings.nats, ownerOf(secret))
       const platform = Layer.mergeAll(TimerPort.layer, FetchHttpClient.layer.pipe(Layer.provide(resolver))).pipe(
-        Layer.provideMerge(EventBusPort.layerEmbedded),
+        Layer.provideMerge(transport.bus),
         Layer.provideMerge(Layer.mergeAll(storage, RequestVault.layer(secret), EgressPolicy.layer(egressAllow)))
       )
       return layerBanner(settings, echoPort).pipe(
         Layer.provide(layerHttp(settings)),
         Layer.provide(SqliteRetention.layer(settings.retention)),
         Layer.provide(Timer.layer),
+        Layer.provide(transport.desk),
         Layer.provide(execution),
         Layer.provide(Orchestration.layer({ total: settings.inFlightMax, perTenant: settings.inFlightPerTenantMax })),
         Layer.provide(Layer.effectDiscard(checkSecretKey(settings.secretKeyFile))),
@@ -75,16 +78,11 @@ const layerStorage = (dbPath: string) =>
     SqliteWalTruncation.layer
   ).pipe(Layer.provideMerge(SqliteDatabase.layer(dbPath)))
 
-const layerHttp = ({ host, port, allowedHosts }: Settings) =>
+const layerHttp = ({ host, port, allowedHosts, nats }: Settings) =>
   BunHttpServer.layer({ host, port, drainMs: HTTP_DRAIN_MS }).pipe(
-    Layer.provide(Api.layer({ hosts: allowedHosts })),
+    Layer.provide(Api.layer({ hosts: allowedHosts, ...(nats === null ? {} : { eventPrefix: nats.prefix }) })),
     Layer.provide(HttpRouter.layer)
   )
-
-const layerLogs = ({ logFormat, logLevel }: Settings) => {
-  const formats = { pretty: prettyLines, json: jsonLines, logfmt: logfmtLines }
-  return Layer.merge(Logger.layer([toOutput(formats[logFormat])]), Layer.succeed(References.MinimumLogLevel, logLevel))
-}
 
 const allowEcho = (port: number | null): EgressAllow =>
   port === null ? [] : Result.getOrThrow(parseEgressAllow(`127.0.0.1:${port},localhost:${port}`))

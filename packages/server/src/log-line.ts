@@ -1,6 +1,7 @@
 import { styleText } from "node:util"
 import { MASK, redactText } from "@event-service-agent/schemas/redaction"
-import { Formatter, Logger } from "effect"
+import { Formatter, Layer, Logger, References } from "effect"
+import type { Settings } from "./config.ts"
 
 /**
  * Log lines as objects. Lines that say what went wrong repeat errors of others, so what looks secret in them is masked;
@@ -65,4 +66,10 @@ const visible = (value: unknown): string =>
 const paintLevel = (level: string): string => {
   if (level === "WARN") return styleText("yellow", level)
   return level === "ERROR" || level === "FATAL" ? styleText("red", level) : level
+}
+
+/** The log as the settings say. */
+export const layerLogs = ({ logFormat, logLevel }: Settings) => {
+  const formats = { pretty: prettyLines, json: jsonLines, logfmt: logfmtLines }
+  return Layer.merge(Logger.layer([toOutput(formats[logFormat])]), Layer.succeed(References.MinimumLogLevel, logLevel))
 }

@@ -35,6 +35,17 @@ export const loadSecretKey = Effect.fn("Server.loadSecretKey")((path: string, db
   })
 )
 
+/** Reads the key of an agent that runs elsewhere: there is none to make. */
+export const readSecretKey = Effect.fn("Server.readSecretKey")((path: string) =>
+  Effect.try({
+    try: () => {
+      if (!existsSync(path)) throw new Error("it is missing; copy it from the agent, and set SECRET_KEY_FILE")
+      return Redacted.make(new Uint8Array(read(path)))
+    },
+    catch: (cause) => new SecretKeyUnusable({ path, reason: cause instanceof Error ? cause.message : String(cause) })
+  })
+)
+
 /** Refuses a key that did not seal the stored requests: every call that waits would fail at its due time. */
 export const checkSecretKey = Effect.fn("Server.checkSecretKey")(function* (path: string) {
   const vault = yield* RequestVault

@@ -91,8 +91,8 @@ const spawn = (folder: string, env: Environment, command: Command) => {
 }
 
 /** Runs the program until it ends by itself: for starts that are refused. */
-export const runToEnd = async (folder: string, env: Environment = {}): Promise<Ended> => {
-  const run = spawn(folder, env, COMMAND)
+export const runToEnd = async (folder: string, env: Environment = {}, command = COMMAND): Promise<Ended> => {
+  const run = spawn(folder, env, command)
   const tooLong = setTimeout(() => run.child.kill("SIGKILL"), READY_MS_MAX)
   try {
     return await run.ended
@@ -105,6 +105,8 @@ export interface Start {
   /** One that the caller owns; the program's own when absent. */
   readonly folder?: string
   readonly command?: Command
+  /** With which message it says that it is ready. */
+  readonly readyMessage?: string
 }
 
 /** The real program as a child process. It ends, and its own folder with it, when the test does. */
@@ -113,17 +115,19 @@ export class Service implements AsyncDisposable {
   readonly dbPath: string
   readonly #env: Environment
   readonly #command: Command
+  readonly #readyMessage: string
   readonly #ownFolder: TemporaryFolder | undefined
   readonly #earlier: Array<LogLine> = []
   #run: ReturnType<typeof spawn>
   #url = ""
 
-  private constructor(env: Environment, { folder, command = COMMAND }: Start) {
+  private constructor(env: Environment, { folder, command = COMMAND, readyMessage = "ready" }: Start) {
     this.#ownFolder = folder === undefined ? temporaryFolder() : undefined
     this.folder = folder ?? this.#ownFolder?.path ?? ""
     this.dbPath = join(this.folder, "service.db")
     this.#env = env
     this.#command = command
+    this.#readyMessage = readyMessage
     this.#run = spawn(this.folder, env, command)
   }
 
@@ -138,7 +142,7 @@ export class Service implements AsyncDisposable {
     }
   }
 
-  /** Where the current run listens, without a slash at the end. A restart changes it. */
+  /** Where the current run listens, without a slash at the end; empty if it does not. A restart changes it. */
   get url(): string {
     return this.#url
   }
@@ -155,7 +159,7 @@ export class Service implements AsyncDisposable {
 
   /** The line with which the current run said that it is ready. */
   get readyLine(): LogLine | undefined {
-    return this.#run.lines.find((line) => line.message === "ready")
+    return this.#run.lines.find((line) => line.message === this.#readyMessage)
   }
 
   fetch(path: string, init?: RequestInit): Promise<Response> {
@@ -206,6 +210,6 @@ export class Service implements AsyncDisposable {
       },
       READY_MS_MAX
     )
-    this.#url = String(line.annotations["url"]).replace(/\/$/, "")
+    this.#url = String(line.annotations["url"] ?? "").replace(/\/$/, "")
   }
 }

@@ -1,17 +1,21 @@
-import { AttemptOutcome, type OpenAttempt } from "@event-service-agent/execution/domain/attempt"
+import { AttemptOutcome, type Lease, type OpenAttempt } from "@event-service-agent/execution/domain/attempt"
 import { AttemptStore, type RecordedAttempt } from "@event-service-agent/execution/ports/attempt-store"
 import type { CorrelationId, MessageId, ServiceCallId, TenantId } from "@event-service-agent/schemas/ids"
 import { fromMillis, toMillis } from "@event-service-agent/schemas/time"
 import { Effect, Layer, Schema } from "effect"
 import { WriteConnection } from "./database.ts"
 
-interface AttemptRow {
+interface LeaseRow {
   readonly tenant_id: TenantId
   readonly service_call_id: ServiceCallId
   readonly number: number
   readonly process_id: string
+  readonly is_remote: number
   readonly started_at: number
   readonly deadline_at: number
+}
+
+interface AttemptRow extends LeaseRow {
   readonly correlation_id: CorrelationId
   readonly causation_id: MessageId
   readonly sealed_for_resend: Uint8Array | null
@@ -25,9 +29,9 @@ export const layer = Layer.effect(
     const writer = yield* WriteConnection
     const claim = writer.prepare(
       `INSERT INTO execution_attempts
-         (tenant_id, service_call_id, number, process_id, started_at, deadline_at, correlation_id, causation_id,
-          sealed_for_resend)
-       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`
+         (tenant_id, service_call_id, number, process_id, is_remote, started_at, deadline_at, correlation_id,
+          causation_id, sealed_for_resend)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`
     )
     const close = writer.prepare(
       `UPDATE execution_attempts SET outcome = ?, sealed_for_resend = NULL
@@ -40,23 +44,29 @@ export const layer = Layer.effect(
       "SELECT * FROM execution_attempts WHERE tenant_id = ? AND service_call_id = ? ORDER BY number"
     )
     const overdue = writer.prepare<AttemptRow>(
-      `SELECT * FROM execution_attempts WHERE outcome IS NULL AND (deadline_at <= ? OR process_id <> ?)
+      `SELECT * FROM execution_attempts
+       WHERE outcome IS NULL AND (deadline_at <= ? OR (process_id <> ? AND is_remote = 0))
        ORDER BY deadline_at LIMIT ?`
+    )
+    const remote = writer.prepare<LeaseRow>(
+      `SELECT tenant_id, service_call_id, number, process_id, is_remote, started_at, deadline_at
+       FROM execution_attempts WHERE outcome IS NULL AND is_remote = 1`
     )
 
     return AttemptStore.of({
-      claim: ({ key, number, processId, startedAt, deadlineAt, correlationId, causationId, sealedForResend }) =>
+      claim: (attempt) =>
         Effect.mapEager(
           claim.run(
-            key.tenantId,
-            key.serviceCallId,
-            number,
-            processId,
-            toMillis(startedAt),
-            toMillis(deadlineAt),
-            correlationId,
-            causationId,
-            sealedForResend
+            attempt.key.tenantId,
+            attempt.key.serviceCallId,
+            attempt.number,
+            attempt.processId,
+            attempt.isRemote ? 1 : 0,
+            toMillis(attempt.startedAt),
+            toMillis(attempt.deadlineAt),
+            attempt.correlationId,
+            attempt.causationId,
+            attempt.sealedForResend
           ),
           ({ changes }) => changes === 1
         ),
@@ -70,7 +80,8 @@ export const layer = Layer.effect(
       attemptsOf: (key) =>
         Effect.mapEager(attemptsOf.all(key.tenantId, key.serviceCallId), (rows) => rows.map(toRecorded)),
       overdueOfAllTenants: (now, processId, limit) =>
-        Effect.mapEager(overdue.all(toMillis(now), processId, limit), (rows) => rows.map(toOpen))
+        Effect.mapEager(overdue.all(toMillis(now), processId, limit), (rows) => rows.map(toOpen)),
+      remoteOfAllTenants: Effect.suspend(() => Effect.mapEager(remote.all(), (rows) => rows.map(toLease)))
     })
   })
 )
@@ -79,12 +90,17 @@ export const layer = Layer.effect(
 const encodeOutcome = (outcome: AttemptOutcome): string => JSON.stringify(outcome)
 const decodeOutcome = Schema.decodeSync(Schema.fromJsonString(AttemptOutcome))
 
-const toOpen = (row: AttemptRow): OpenAttempt => ({
+const toLease = (row: LeaseRow): Lease => ({
   key: { tenantId: row.tenant_id, serviceCallId: row.service_call_id },
   number: row.number,
   processId: row.process_id,
+  isRemote: row.is_remote === 1,
   startedAt: fromMillis(row.started_at),
-  deadlineAt: fromMillis(row.deadline_at),
+  deadlineAt: fromMillis(row.deadline_at)
+})
+
+const toOpen = (row: AttemptRow): OpenAttempt => ({
+  ...toLease(row),
   correlationId: row.correlation_id,
   causationId: row.causation_id,
   sealedForResend: row.sealed_for_resend

@@ -181,6 +181,14 @@ export const migrations: ReadonlyArray<string> = [
   INSERT INTO dead_letters SELECT * FROM earlier_dead_letters;
   DROP TABLE earlier_dead_letters;
   CREATE INDEX dead_letters_of_call ON dead_letters (tenant_id, service_call_id);
+  `,
+  // What came over a broker is looked up by its call. Messages that take effect at once have no row here.
+  `
+  CREATE INDEX deliveries_of_call ON deliveries (consumer, tenant_id, service_call_id);
+  `,
+  // An executor elsewhere goes on with its attempt when the process that granted it ends.
+  `
+  ALTER TABLE execution_attempts ADD COLUMN is_remote INTEGER NOT NULL DEFAULT 0;
   `
 ]
 

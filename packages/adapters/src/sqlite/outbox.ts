@@ -6,7 +6,7 @@ import {
   MESSAGE_BYTES,
   Outbox
 } from "@event-service-agent/platform/outbox"
-import type { Consumer } from "@event-service-agent/schemas/envelope"
+import { CONSUMERS, type Consumer } from "@event-service-agent/schemas/envelope"
 import type {
   CorrelationId,
   MessageId,
@@ -20,7 +20,7 @@ import { Clock, Effect, Layer, Predicate, Result, Schema } from "effect"
 import { ReadConnection, WriteConnection } from "./database.ts"
 import { insertRows } from "./rows.ts"
 
-interface DeliveryRow {
+export interface DeliveryRow {
   readonly seq: number
   readonly attempts: number
   readonly available_at: number
@@ -42,10 +42,13 @@ interface DeadLetterRow extends Omit<DeadLetter, "key" | "diedAt"> {
   readonly died_at: number
 }
 
-const DELIVERY_COLUMNS = `
+export const DELIVERY_COLUMNS = `
   d.seq, d.attempts, d.available_at, o.message_id, o.type, o.tenant_id, o.service_call_id, o.version, o.timestamp,
   o.correlation_id, o.causation_id, o.payload, o.sealed
   FROM deliveries d JOIN outbox o ON o.seq = d.seq`
+
+/** Not the relays, which only publish. */
+const CONSUMER_LIST = CONSUMERS.map((consumer) => `'${consumer}'`).join(", ")
 
 export const layer = Layer.effect(
   Outbox,
@@ -93,7 +96,7 @@ export const layer = Layer.effect(
     )
     const unhandled = reader.prepare<{ readonly service_call_id: ServiceCallId }>(
       `SELECT w.service_call_id FROM (
-         SELECT seq, tenant_id, service_call_id FROM deliveries UNION ALL
+         SELECT seq, tenant_id, service_call_id FROM deliveries WHERE consumer IN (${CONSUMER_LIST}) UNION ALL
          SELECT seq, tenant_id, service_call_id FROM dead_letters
        ) w JOIN outbox o ON o.seq = w.seq WHERE w.tenant_id = ? AND o.type = ?`
     )
@@ -197,7 +200,7 @@ const toRow = ({ message, to }: Entry) => {
   ]
 }
 
-const toDelivery = (row: DeliveryRow): Delivery => {
+export const toDelivery = (row: DeliveryRow): Delivery => {
   const payload = decoderFor(row.type)(row.payload)
   const message = {
     messageId: row.message_id,

@@ -159,7 +159,7 @@ describe("what the server says about itself", () => {
     "is alive, ready, and documented",
     Effect.gen(function* () {
       expect((yield* ask("/health/live")).body).toEqual({ status: "ok" })
-      expect((yield* ask("/health/ready")).body).toEqual({ status: "ok", checks: { storage: "ok" } })
+      expect((yield* ask("/health/ready")).body).toEqual({ status: "ok", checks: { storage: "ok", bus: "ok" } })
       const document = yield* ask("/openapi.json")
       expect(document.body.openapi).toBe("3.1.0")
       expect(document.headers.get("x-correlation-id")).toMatch(/^[0-9a-f-]{36}$/)

@@ -35,7 +35,7 @@ describe("an earlier database", () => {
       .run({ ...row, ...more })
     migrate(database)
     expect(database.query("SELECT * FROM execution_attempts").all()).toEqual([
-      { ...row, ...more, sealed_for_resend: null }
+      { ...row, ...more, sealed_for_resend: null, is_remote: 0 }
     ])
   })
 

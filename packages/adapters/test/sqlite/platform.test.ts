@@ -1,5 +1,6 @@
 import { EventBusPort } from "@event-service-agent/platform/event-bus"
 import { eventBusContract } from "@event-service-agent/platform/event-bus.contract"
+import { eventBusAtOnceContract } from "@event-service-agent/platform/event-bus-at-once.contract"
 import { makeTransaction, Transaction } from "@event-service-agent/platform/transaction"
 import { transactionContract } from "@event-service-agent/platform/transaction.contract"
 import { Effect, Layer } from "effect"
@@ -17,4 +18,5 @@ const unsynced = Layer.effect(
 const unsyncedStorage = Layer.provide(Layer.merge(unsynced, outboxLayer), temporaryDatabase)
 
 transactionContract("on SQLite", storage)
-eventBusContract("embedded on SQLite", Layer.provideMerge(EventBusPort.layerEmbedded, unsyncedStorage))
+eventBusContract("embedded on SQLite", Layer.provideMerge(EventBusPort.layerEmbedded, storage))
+eventBusAtOnceContract("embedded on SQLite", Layer.provideMerge(EventBusPort.layerEmbedded, unsyncedStorage))

@@ -21,6 +21,8 @@ export interface OpenAttempt {
   readonly number: number
   /** The process that claimed it, the only one that may send. */
   readonly processId: string
+  /** Whether that is an executor elsewhere: then it goes on when this process ends, for as long as the lease lasts. */
+  readonly isRemote: boolean
   readonly startedAt: DateTime.Utc
   /** `startedAt` + timeout + `ATTEMPT_GRACE_MS`. */
   readonly deadlineAt: DateTime.Utc
@@ -30,6 +32,9 @@ export interface OpenAttempt {
   /** What another attempt would send, if this one is lost; `null` when there will be no other. */
   readonly sealedForResend: Uint8Array | null
 }
+
+/** Who may perform an attempt, and until when. */
+export type Lease = Pick<OpenAttempt, "key" | "number" | "processId" | "isRemote" | "startedAt" | "deadlineAt">
 
 /** How an attempt ended. */
 export const AttemptOutcome = Schema.Union([
@@ -46,14 +51,15 @@ export const openAttempt = (
   key: keyOf(start),
   number: 1,
   processId,
+  isRemote: false,
   startedAt,
-  deadlineAt: fromMillis(toMillis(startedAt) + start.payload.timeoutMs + ATTEMPT_GRACE_MS),
+  deadlineAt: fromMillis(toMillis(startedAt) + leaseMsFor(start)),
   correlationId: start.correlationId,
   causationId: start.messageId,
   sealedForResend: start.payload.onUnknown === "resend" ? start.payload.sealed : null
 })
 
-/** The attempt that follows on a lost one; `undefined` when the lost one was the last. */
+/** The attempt that follows on a lost one, in this process; `undefined` when the lost one was the last. */
 export const attemptAgain = (
   lost: OpenAttempt,
   processId: string,
@@ -65,14 +71,19 @@ export const attemptAgain = (
     ...lost,
     number,
     processId,
+    isRemote: false,
     startedAt,
     deadlineAt: fromMillis(toMillis(startedAt) + leaseMs(lost)),
     sealedForResend: number < ATTEMPTS_MAX ? lost.sealedForResend : null
   }
 }
 
+/** Milliseconds that the lease of an attempt at this call has. */
+export const leaseMsFor = (start: Message<"StartExecution">): number => start.payload.timeoutMs + ATTEMPT_GRACE_MS
+
 /** Milliseconds from the claim for which nobody but the claiming process acts on the attempt. */
-export const leaseMs = (attempt: OpenAttempt): number => toMillis(attempt.deadlineAt) - toMillis(attempt.startedAt)
+export const leaseMs = ({ startedAt, deadlineAt }: Pick<Lease, "startedAt" | "deadlineAt">): number =>
+  toMillis(deadlineAt) - toMillis(startedAt)
 
 /**
  * Milliseconds that a send may take which begins now: the call's timeout, or less when that would outlast the lease.
@@ -120,13 +131,24 @@ export const requestUnreadable = (reason: string, finishedAt: DateTime.Utc): Att
     sent: "no"
   })
 
+/** For a request that was too large for the way to the executor. */
+export const requestOmitted = (finishedAt: DateTime.Utc): AttemptOutcome =>
+  unsentOrUnknown(finishedAt, {
+    kind: "RequestUnreadable",
+    message:
+      "Nothing was sent: the request did not reach the executor, because it is larger than the broker's max_payload. " +
+      "Raise max_payload and submit the call again",
+    sent: "no"
+  })
+
 /** @param processId the process that looks, which need not be the one that claimed the attempt */
 export const outcomeUnknown = (attempt: OpenAttempt, processId: string, finishedAt: DateTime.Utc): AttemptOutcome => {
   const howOften = attempt.number === 1 ? "once or not at all" : "twice, once or not at all"
-  const what =
+  const inThisProcess =
     attempt.processId === processId
       ? "This call did not end in time"
       : "The agent stopped before it could record what became of this call"
+  const what = attempt.isRemote ? "The executor of this call did not report in time" : inThisProcess
   const message = `${what}. The target got the request ${howOften}: look there before you submit it again`
   return unsentOrUnknown(finishedAt, { kind: "OutcomeUnknown", message, sent: "maybe" })
 }

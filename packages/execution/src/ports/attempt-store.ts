@@ -3,7 +3,7 @@ import { UnitOfWork } from "@event-service-agent/platform/transaction"
 import { callName, type ServiceCallKey } from "@event-service-agent/schemas/ids"
 import { toMillis } from "@event-service-agent/schemas/time"
 import { Context, type DateTime, Effect, Layer } from "effect"
-import type { AttemptOutcome, OpenAttempt } from "../domain/attempt.ts"
+import type { AttemptOutcome, Lease, OpenAttempt } from "../domain/attempt.ts"
 
 /** An attempt with what is known of its end. */
 export interface RecordedAttempt {
@@ -37,14 +37,16 @@ export class AttemptStore extends Context.Service<
       key: ServiceCallKey
     ) => Effect.Effect<ReadonlyArray<RecordedAttempt>, StorageError, UnitOfWork>
     /**
-     * Open attempts of all tenants that have reached their deadline or that another process claimed, the oldest deadline
-     * first.
+     * Open attempts of all tenants that have reached their deadline, or that another process claimed and no executor
+     * performs, the oldest deadline first.
      */
     readonly overdueOfAllTenants: (
       now: DateTime.Utc,
       processId: string,
       limit: number
     ) => Effect.Effect<ReadonlyArray<OpenAttempt>, StorageError, UnitOfWork>
+    /** Open attempts of all tenants that executors perform. There are at most as many as calls may be in flight. */
+    readonly remoteOfAllTenants: Effect.Effect<ReadonlyArray<Lease>, StorageError, UnitOfWork>
   }
 >()("@event-service-agent/execution/AttemptStore") {
   static readonly layerMemory = Layer.sync(AttemptStore, () => makeMemory())
@@ -53,6 +55,8 @@ export class AttemptStore extends Context.Service<
 const makeMemory = (): AttemptStore["Service"] => {
   const rows = new Map<string, RecordedAttempt>()
   const idOf = (key: ServiceCallKey, number: number) => `${callName(key)}/${number}`
+
+  const open = () => [...rows.values()].filter((row) => row.outcome === null).map((row) => row.attempt)
 
   /** Writes a row so that a rollback takes it back. */
   const put = (row: RecordedAttempt) =>
@@ -87,12 +91,14 @@ const makeMemory = (): AttemptStore["Service"] => {
       ),
     overdueOfAllTenants: (now, processId, limit) =>
       Effect.sync(() =>
-        [...rows.values()]
-          .filter((row) => row.outcome === null)
-          .map((row) => row.attempt)
-          .filter((attempt) => toMillis(attempt.deadlineAt) <= toMillis(now) || attempt.processId !== processId)
+        open()
+          .filter(
+            ({ deadlineAt, isRemote, ...attempt }) =>
+              toMillis(deadlineAt) <= toMillis(now) || (!isRemote && attempt.processId !== processId)
+          )
           .sort((a, b) => toMillis(a.deadlineAt) - toMillis(b.deadlineAt))
           .slice(0, limit)
-      )
+      ),
+    remoteOfAllTenants: Effect.sync(() => open().filter(({ isRemote }) => isRemote))
   }
 }

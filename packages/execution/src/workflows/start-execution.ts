@@ -1,11 +1,8 @@
-import { EventBusPort } from "@event-service-agent/platform/event-bus"
-import { UnitOfWork } from "@event-service-agent/platform/transaction"
-import type { SealedRequest } from "@event-service-agent/schemas/http-request"
 import type { Message } from "@event-service-agent/schemas/messages/catalogue"
-import { Clock, DateTime, Effect, LogLevel } from "effect"
-import { annotationsOf, type OpenAttempt, openAttempt, startedMessage } from "../domain/attempt.ts"
-import { AttemptStore } from "../ports/attempt-store.ts"
-import type { ClaimedAttempt } from "./perform-attempt.ts"
+import { DateTime, Effect } from "effect"
+import { openAttempt } from "../domain/attempt.ts"
+import { claimAttempt } from "./claim-attempt.ts"
+import type { ClaimedAttempt } from "./send-attempt.ts"
 
 /** Starts the send of a claimed attempt and does not wait for it. */
 export type Perform = (claimed: ClaimedAttempt) => Effect.Effect<void>
@@ -16,22 +13,7 @@ export const startExecution = Effect.fnUntraced(function* (
   processId: string,
   perform: Perform
 ) {
-  yield* claimAttempt(openAttempt(message, processId, yield* DateTime.now), message.payload.sealed, perform)
-})
-
-/** Claims an attempt in the unit that decided on it, and lets its send begin once that is durable. */
-export const claimAttempt = Effect.fnUntraced(function* (
-  attempt: OpenAttempt,
-  sealed: SealedRequest,
-  perform: Perform
-) {
-  const store = yield* AttemptStore
-  const bus = yield* EventBusPort
-  const unit = yield* UnitOfWork
-  const claimedAtNanos = yield* Clock.monotonicTimeNanos
-  if (!(yield* store.claim(attempt))) return
-  yield* bus.publish([startedMessage(attempt)])
-  if (yield* LogLevel.isEnabled("Debug"))
-    yield* Effect.annotateLogs(Effect.logDebug("claim attempt"), annotationsOf(attempt))
-  unit.afterCommit(perform({ attempt, claimedAtNanos, sealed }))
+  const attempt = openAttempt(message, processId, yield* DateTime.now)
+  const { sealed } = message.payload
+  yield* claimAttempt(attempt, (claimedAtNanos) => perform({ attempt, claimedAtNanos, sealed }))
 })

@@ -109,6 +109,13 @@ describe("the search for ways out", () => {
     expect([waysOutOf(client, fetches), waysOutOf(resolver, resolves)]).toEqual([[], []])
     expect([waysOutOf(client, resolves).length, waysOutOf(resolver, fetches).length]).toEqual([2, 2])
   })
+
+  it("lets the transport connect to the broker, and nobody else", () => {
+    const connects = 'import { connect } from "@nats-io/transport-node"\n\nexport const x = connect'
+    expect(waysOutOf("packages/adapters/src/nats/broker.ts", connects)).toEqual([])
+    expect(waysOutOf("packages/adapters/src/http/fetch-http-client.ts", connects)).toHaveLength(1)
+    expect(waysOutOf("packages/adapters/src/nats/broker.ts", "export const x = fetch")).toHaveLength(1)
+  })
 })
 
 describe("the linter", () => {

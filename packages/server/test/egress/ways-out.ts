@@ -6,6 +6,10 @@ const MAY_USE: Readonly<Record<string, ReadonlyArray<string>>> = {
   "packages/adapters/src/http/host-resolver.ts": ["node:dns", "Bun.dns"]
 }
 
+/** What may connect to the broker, which the operator sets. */
+const BROKER_FOLDER = "packages/adapters/src/nats/"
+const BROKER_CLIENT = ["@nats-io/jetstream", "@nats-io/transport-node"]
+
 const all = (prefix: string, names: string) => names.split(" ").map((name) => prefix + name)
 
 /** Parts of the runtime that reach nobody: `Bun.serve` listens, while `Bun.file` also opens `s3:`. */
@@ -40,7 +44,7 @@ export const waysOutOf = (path: string, text: string): ReadonlyArray<string> => 
     ...[...code.matchAll(GLOBAL)].map(([, name = ""]) => name),
     ...[...code.matchAll(BUN)].map(([, member = "*"]) => `Bun.${member}`)
   ]
-  const mayUse = MAY_USE[path] ?? []
+  const mayUse = path.startsWith(BROKER_FOLDER) ? BROKER_CLIENT : (MAY_USE[path] ?? [])
   return [...new Set(used)]
     .filter(
       (name) => !HARMLESS.has(name) && !mayUse.some((allowed) => name === allowed || name.startsWith(`${allowed} `))

@@ -1,0 +1,133 @@
+import { EventBusPort, type Handlers, handleOf, publishAtEnd } from "@event-service-agent/platform/event-bus"
+import { logMessage } from "@event-service-agent/platform/message-log"
+import { type Entry, Outbox, type Relay } from "@event-service-agent/platform/outbox"
+import { logRetry, retryStorage, type StorageError } from "@event-service-agent/platform/storage-error"
+import { Transaction, UnitOfWork } from "@event-service-agent/platform/transaction"
+import { CONSUMERS, type Consumer } from "@event-service-agent/schemas/envelope"
+import type { ServiceCallKey } from "@event-service-agent/schemas/ids"
+import { catalogue, consumersOf, type Message } from "@event-service-agent/schemas/messages/catalogue"
+import { toMillis } from "@event-service-agent/schemas/time"
+import { Clock, Effect, Layer, LogLevel, Option } from "effect"
+import { Broker } from "./broker.ts"
+import { type JetStreamInbox, makeJetStreamInbox } from "./jetstream-consumer.ts"
+import { makeRelay } from "./relay.ts"
+import { RelayStore } from "./relay-store.ts"
+
+/** How often it is looked for messages that the broker has had for too long. */
+const LOOKS_PER_WAIT = 4
+
+export interface JetStreamBusOptions {
+  /** Milliseconds after which a message that the broker has, and nobody has handled, is published once more. */
+  readonly republishAfterMs: number
+}
+
+/**
+ * Messages go to their consumers over NATS JetStream. The outbox stays the truth: what the broker loses is published
+ * once more, and what it repeats has no effect.
+ */
+export const layer = ({ republishAfterMs }: JetStreamBusOptions) =>
+  Layer.effect(
+    EventBusPort,
+    Effect.gen(function* () {
+      const outbox = yield* Outbox
+      const store = yield* RelayStore
+      const transaction = yield* Transaction
+      const broker = yield* Broker
+      const inboxes = new Map<Consumer, JetStreamInbox>()
+
+      const work = yield* makeRelay("relay-work")
+      const events = yield* makeRelay("relay-events")
+
+      const publishOverdue = Effect.gen(function* () {
+        const now = yield* Clock.currentTimeMillis
+        for (const consumer of CONSUMERS) {
+          const count = yield* transaction.run(store.publishUnhandled(consumer, now - republishAfterMs, now))
+          if (count === 0) continue
+          yield* Effect.logWarning(
+            `messages that ${consumer} has not handled in time are published once more: ${count}`
+          )
+          yield* work.wake
+        }
+      })
+      yield* Effect.sleep(republishAfterMs / LOOKS_PER_WAIT).pipe(
+        Effect.andThen(publishOverdue),
+        Effect.catchCause((cause) => logRetry("the look for unhandled messages failed, it will run again", cause)),
+        Effect.forever,
+        Effect.forkScoped
+      )
+
+      const writeOut = Effect.fnUntraced(function* (unit: UnitOfWork["Service"], published: ReadonlyArray<Message>) {
+        if (yield* LogLevel.isEnabled("Debug")) for (const message of published) yield* logMessage("publish", message)
+        const entries = published.map((message): Entry => ({ message, to: recipientsOf(message) }))
+        yield* outbox.append(entries)
+        unit.afterCommit(Effect.andThen(work.wake, events.wake))
+      })
+
+      /** Has all that waits behind a dead letter published once more, when `end` has found and changed it. */
+      const unparkAfter = Effect.fnUntraced(function* (
+        end: Effect.Effect<boolean, StorageError, UnitOfWork>,
+        consumer: Consumer,
+        key: ServiceCallKey
+      ) {
+        if (!(yield* end)) return false
+        const unit = yield* UnitOfWork
+        yield* store.publishAll(consumer, key, yield* Clock.currentTimeMillis)
+        unit.afterCommit(
+          Effect.andThen(
+            Effect.sync(() => inboxes.get(consumer)?.unpark(key)),
+            work.wake
+          )
+        )
+        return true
+      })
+
+      return EventBusPort.of({
+        publish: publishAtEnd(writeOut),
+        subscribe: <C extends Consumer, H extends Handlers<C>>(consumer: C, handlers: H) =>
+          Effect.gen(function* () {
+            const handle = yield* handleOf(consumer, handlers)
+            const inbox = yield* makeJetStreamInbox(consumer, handle).pipe(
+              Effect.provideService(Outbox, outbox),
+              Effect.provideService(RelayStore, store),
+              Effect.provideService(Transaction, transaction),
+              Effect.provideService(Broker, broker)
+            )
+            inboxes.set(consumer, inbox)
+            // What an earlier run had in hand, the broker keeps back for half a minute.
+            const now = yield* Clock.currentTimeMillis
+            yield* retryStorage(transaction.run(store.publishAll(consumer, undefined, now)))
+            yield* work.wake
+            yield* Effect.addFinalizer(() => Effect.sync(() => inboxes.delete(consumer)))
+          }),
+        replay: (consumer, seq, key) => transaction.run(unparkAfter(outbox.revive(consumer, seq), consumer, key)),
+        discard: (consumer, seq, key) => transaction.run(unparkAfter(outbox.discard(consumer, seq), consumer, key)),
+        trouble: Effect.gen(function* () {
+          const troubles = [yield* broker.trouble, yield* work.trouble, yield* events.trouble]
+          return Option.firstSomeOf(troubles)
+        }),
+        republish: Effect.fnUntraced(function* (since) {
+          let count = 0
+          for (let last: number | undefined = 0; last !== undefined; ) {
+            const now = yield* Clock.currentTimeMillis
+            const page: { readonly count: number; readonly last: number | undefined } = yield* transaction.run(
+              store.publishEvents(toMillis(since), last, now)
+            )
+            count += page.count
+            last = page.last
+            yield* events.wake
+          }
+          return Option.some(count)
+        })
+      })
+    })
+  )
+
+/** Its module gets a message over the work stream, and everybody who listens gets the events. */
+const recipientsOf = ({ type }: Message): ReadonlyArray<Consumer | Relay> => {
+  const consumers = consumersOf(type)
+  return [
+    ...consumers,
+    ...(consumers.length > 0 ? (["relay-work"] as const) : []),
+    ...(catalogue[type].kind === "event" ? (["relay-events"] as const) : [])
+  ]
+}

@@ -1,0 +1,4 @@
+import { layerExecutor } from "./executor-layers.ts"
+import { run } from "./run.ts"
+
+run(layerExecutor)

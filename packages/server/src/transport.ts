@@ -1,0 +1,40 @@
+import { Broker, type BrokerRefused } from "@event-service-agent/adapters/nats/broker"
+import * as ExecutorDesk from "@event-service-agent/adapters/nats/executor-desk"
+import * as JetStreamBus from "@event-service-agent/adapters/nats/jetstream-bus"
+import type { IncompatibleBroker } from "@event-service-agent/adapters/nats/topology"
+import type { ReadConnection, WriteConnection } from "@event-service-agent/adapters/sqlite/database"
+import * as SqliteRelayStore from "@event-service-agent/adapters/sqlite/relay-store"
+import type { AttemptDesk } from "@event-service-agent/execution/attempt-desk"
+import { EventBusPort } from "@event-service-agent/platform/event-bus"
+import type { Outbox } from "@event-service-agent/platform/outbox"
+import type { StorageError } from "@event-service-agent/platform/storage-error"
+import type { Transaction } from "@event-service-agent/platform/transaction"
+import { Layer } from "effect"
+import type { NatsSettings } from "./nats-settings.ts"
+
+/** How messages travel. Either way they are stored first. */
+export interface Transport {
+  readonly bus: Layer.Layer<
+    EventBusPort,
+    BrokerRefused | IncompatibleBroker | StorageError,
+    Outbox | Transaction | ReadConnection | WriteConnection
+  >
+  /** Where executors elsewhere ask. */
+  readonly desk: Layer.Layer<
+    never,
+    BrokerRefused | IncompatibleBroker,
+    AttemptDesk | Outbox | Transaction | ReadConnection | WriteConnection
+  >
+}
+
+/** Within the process. */
+export const embedded: Transport = {
+  bus: Layer.provide(EventBusPort.layerEmbedded, SqliteRelayStore.layerNoRelay),
+  desk: Layer.empty
+}
+
+/** @param owner names the installation */
+export const overNats = (nats: NatsSettings, owner: string): Transport => {
+  const broker = Layer.merge(Broker.layer({ ...nats, owner }), SqliteRelayStore.layer)
+  return { bus: Layer.provide(JetStreamBus.layer(nats), broker), desk: Layer.provide(ExecutorDesk.layer, broker) }
+}

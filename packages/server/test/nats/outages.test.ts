@@ -1,0 +1,116 @@
+import { afterAll, describe, expect } from "vitest"
+import { itNeeds } from "../faults/needs.ts"
+import { removeLeftovers } from "../process.ts"
+import { stored } from "../stored.ts"
+import { until } from "../until.ts"
+import { missingNats } from "./nats-server.ts"
+import { limitEvents } from "./streams.ts"
+import { World } from "./world.ts"
+
+const TEST_MS_MAX = 180_000
+const PLENTY_BYTES = 100_000_000
+
+afterAll(removeLeftovers)
+
+/** A number of /metrics. */
+const gauge = async ({ service }: World, name: string, relay: string): Promise<number> => {
+  const text = await (await service.fetch("/metrics")).text()
+  const [, value] = new RegExp(`^${name}\\{[^}]*relay="${relay}"[^}]*\\} (\\S+)$`, "m").exec(text) ?? []
+  return Number(value)
+}
+
+const relayRows = ({ service }: World): number =>
+  stored<{ readonly rows: number }>(
+    service.dbPath,
+    "SELECT count(*) AS rows FROM deliveries WHERE consumer LIKE 'relay-%'"
+  )[0]?.rows ?? -1
+
+describe("over NATS, the service", () => {
+  itNeeds(
+    missingNats,
+    "starts without the broker, accepts calls and says how far behind it is, and catches up when the broker comes",
+    async () => {
+      await using world = await World.start({ calls: 120, isBrokerUp: false })
+      await world.submitted(1)
+      console.log(await world.untilDegraded(/NATS/))
+      for (const relay of ["relay-work", "relay-events"]) {
+      console.log(relay, await gauge(world, "esa_outbox_relay_lag_messages", relay))
+      }
+      await until("the lag shows", async () => {
+        return (
+          (await gauge(world, "esa_outbox_relay_lag_messages", "relay-work")) > 0 &&
+          (await gauge(world, "esa_outbox_relay_oldest_age_seconds", "relay-work")) > 0
+        )
+      })
+      await world.nats.start()
+      const healedAt = Date.now()
+      await world.settled()
+      await world.untilReady()
+      await until("there is no lag", async () => {
+        const lags = ["relay-work", "relay-events"].map((relay) => gauge(world, "esa_outbox_relay_lag_messages", relay))
+        const ages = ["relay-work", "relay-events"].map((relay) => gauge(world, "esa_outbox_relay_oldest_age_seconds", relay))
+        return (await Promise.all([...lags, ...ages])).every((value) => value === 0)
+      })
+      expect(await world.violations(healedAt)).toEqual([])
+    },
+    TEST_MS_MAX
+  )
+
+  itNeeds(
+    missingNats,
+    "goes on working while there is no room for events, and publishes them when there is",
+    async () => {
+      await using world = await World.start({ calls: 120 })
+      await limitEvents(world.nats.url, 50_000)
+      await world.submitted(1)
+      const healedAt = Date.now()
+      await world.allEnded()
+      console.log(await world.untilDegraded(/maximum bytes/), relayRows(world))
+      expect(relayRows(world)).toBeGreaterThan(0)
+      await limitEvents(world.nats.url, PLENTY_BYTES)
+      await world.settled()
+      await world.untilReady()
+      expect(await world.violations(healedAt)).toEqual([])
+    },
+    TEST_MS_MAX
+  )
+
+  itNeeds(
+    missingNats,
+    "loses nothing when it and the broker are killed together, three times",
+    async () => {
+      await using world = await World.start({ calls: 200, answerAfterMs: 100 })
+      const kills: Array<number> = []
+      for (const round of [1, 2, 3]) {
+        await world.submitted(round / 4 - 1 / 8)
+        world.submit(round / 4)
+        kills.push(await world.crash())
+      }
+      const healedAt = Date.now()
+      await world.settled()
+      expect(await world.violations(healedAt, { kills })).toEqual([])
+    },
+    TEST_MS_MAX
+  )
+
+  itNeeds(
+    missingNats,
+    "takes over calls from a run without a broker, and such a run from it",
+    async () => {
+      await using world = await World.start({ calls: 150, env: { NATS_URL: "" } })
+      await world.submitted(1 / 3)
+      await world.switchTo("nats")
+      await world.submitted(2 / 3)
+      await world.nats.kill()
+      await world.submitted(5 / 6)
+      expect(relayRows(world)).toBeGreaterThan(0)
+      await world.switchTo("embedded")
+      const healedAt = Date.now()
+      await world.settled()
+      expect(relayRows(world)).toBe(0)
+      await world.nats.start()
+      expect(await world.violations(healedAt, { events: "some" })).toEqual([])
+    },
+    TEST_MS_MAX
+  )
+})
