@@ -1,4 +1,9 @@
 import { createHash } from "node:crypto"
+import {
+  type ServiceCallDetail,
+  ServiceCallReader,
+  STARRED
+} from "@event-service-agent/orchestration/ports/service-call-reader"
 import { EgressPolicy } from "@event-service-agent/platform/egress-policy"
 import { EventBusPort } from "@event-service-agent/platform/event-bus"
 import { RequestVault } from "@event-service-agent/platform/request-vault"
@@ -7,9 +12,9 @@ import { type RequestSpec, redactRequest } from "@event-service-agent/schemas/ht
 import { type CorrelationId, newServiceCallId, ServiceCallId, type TenantId } from "@event-service-agent/schemas/ids"
 import type { MessageDraft } from "@event-service-agent/schemas/messages/catalogue"
 import { DateTime, Effect, Option, Result } from "effect"
-import { checkSubmission } from "./check-submission.ts"
+import { checkSubmission, dueErrors, keyErrors } from "./check-submission.ts"
 import { type Submission, SubmissionStore } from "./ports/submission-store.ts"
-import { IdempotencyKeyReused } from "./problem.ts"
+import { IdempotencyKeyReused, RequestNotKept } from "./problem.ts"
 import { invalid } from "./read-json.ts"
 import { TIMEOUT_DEFAULT_MS } from "./submission-body.ts"
 
@@ -27,10 +32,11 @@ export interface Sent {
 }
 
 /**
- * Makes what accepts submissions durably: once it returns, the call is stored and on its way. Same key, same call. It
- * fails with `InvalidRequest`, `IdempotencyKeyReused` or `StorageError`.
+ * Makes what accepts submissions, and repetitions of calls, durably: once it returns, the call is stored and on its way.
+ * Same key, same call. It fails with `InvalidRequest`, `IdempotencyKeyReused`, `RequestNotKept` or `StorageError`.
  */
 export const makeAcceptSubmission = Effect.gen(function* () {
+  const reader = yield* ServiceCallReader
   const policy = yield* EgressPolicy
   const vault = yield* RequestVault
   const store = yield* SubmissionStore
@@ -43,7 +49,15 @@ export const makeAcceptSubmission = Effect.gen(function* () {
       Option.isSome(earlier) ? Effect.void : bus.publish([commandOf(submission, sealed, keepRequest)])
     )
 
-  return Effect.fnUntraced(function* (tenantId: TenantId, sent: Sent, correlationId: CorrelationId) {
+  /** Seals and stores it under its key, or finds the earlier one that has the key. */
+  const take = Effect.fnUntraced(function* (submission: Submission, request: RequestSpec, keepRequest: boolean) {
+    const sealed = yield* vault.seal(submission, request)
+    const earlier = yield* transaction.run(record(submission, sealed, keepRequest))
+    if (Option.isNone(earlier)) return { submission, isReplay: false } satisfies Accepted
+    return yield* replay(earlier.value, submission.fingerprint)
+  })
+
+  const accept = Effect.fnUntraced(function* (tenantId: TenantId, sent: Sent, correlationId: CorrelationId) {
     const acceptedAt = yield* DateTime.now
     const checked = checkSubmission(sent, acceptedAt, policy)
     if (Result.isFailure(checked)) return yield* checked.failure
@@ -70,20 +84,67 @@ export const makeAcceptSubmission = Effect.gen(function* () {
       tags: body.tags ?? [],
       timeoutMs: body.timeoutMs ?? TIMEOUT_DEFAULT_MS,
       onUnknown: body.onUnknown ?? "fail",
+      clonedFrom: body.clonedFrom ?? null,
       correlationId
     }
-    const sealed = yield* vault.seal(key, request)
-    const earlier = yield* transaction.run(record(submission, sealed, body.keepRequest ?? false))
-    if (Option.isNone(earlier)) return { submission, isReplay: false } satisfies Accepted
-    if (earlier.value.fingerprint !== fingerprint) {
-      return yield* new IdempotencyKeyReused({
-        detail: "Use a new key for other content, or send exactly what was sent first",
-        serviceCallId
-      })
-    }
-    return { submission: earlier.value, isReplay: true } satisfies Accepted
+    return yield* take(submission, request, body.keepRequest ?? false)
   })
+
+  /** The same request once more, as a call of its own. Nothing of it can be changed: a kept secret stays where it was. */
+  const repeat = Effect.fnUntraced(function* (
+    original: ServiceCallDetail,
+    sent: { readonly dueAt: DateTime.Utc | undefined; readonly headerKey: string | undefined },
+    correlationId: CorrelationId
+  ) {
+    const { tenantId, serviceCallId, name, tags, timeoutMs, onUnknown } = original
+    const acceptedAt = yield* DateTime.now
+    const wrong = [...keyErrors(sent.headerKey, undefined), ...dueErrors(sent, acceptedAt)]
+    const newId = sent.headerKey === undefined ? newServiceCallId() : idFromKey(tenantId, sent.headerKey)
+    const dueAt = sent.dueAt === undefined ? null : DateTime.formatIso(sent.dueAt)
+    const fingerprint = vault.fingerprint(canonicalJson({ repeat: serviceCallId, dueAt }))
+    const kept = yield* reader.sealed(original)
+    if (wrong.length > 0 || Option.isNone(kept)) {
+      // Requests are erased and due times pass: what was accepted once is answered all the same.
+      const earlier = yield* store.get({ tenantId, serviceCallId: newId })
+      if (Option.isSome(earlier)) return yield* replay(earlier.value, fingerprint)
+      return yield* wrong.length > 0 ? invalid(wrong) : new RequestNotKept({ detail: NOT_KEPT })
+    }
+    const request = yield* Effect.mapError(
+      vault.open(original, kept.value.sealed),
+      ({ reason }) => new RequestNotKept({ detail: `The request does not open, because ${reason}` })
+    )
+    const submission: Submission = {
+      tenantId,
+      serviceCallId: newId,
+      fingerprint,
+      acceptedAt,
+      dueAt: sent.dueAt === undefined ? acceptedAt : DateTime.max(sent.dueAt, acceptedAt),
+      name,
+      request: redactRequest(request),
+      tags: tags.filter((tag) => tag !== STARRED),
+      timeoutMs,
+      onUnknown,
+      clonedFrom: serviceCallId,
+      correlationId
+    }
+    return yield* take(submission, request, kept.value.keepRequest)
+  })
+
+  return { accept, repeat }
 })
+
+/** The answer to a key that is taken. */
+const replay = Effect.fnUntraced(function* (earlier: Submission, fingerprint: string) {
+  if (earlier.fingerprint !== fingerprint) {
+    return yield* new IdempotencyKeyReused({
+      detail: "Use a new key for other content, or send exactly what was sent first",
+      serviceCallId: earlier.serviceCallId
+    })
+  }
+  return { submission: earlier, isReplay: true } satisfies Accepted
+})
+
+const NOT_KEPT = "It is erased when the call starts or ends, unless it was submitted with keepRequest. Submit it anew"
 
 const commandOf = (
   submission: Submission,
@@ -101,7 +162,18 @@ const commandOf = (
     timestamp: acceptedAt,
     correlationId,
     causationId: null,
-    payload: { name, dueAt, acceptedAt, request, sealed, tags, timeoutMs, onUnknown, keepRequest }
+    payload: {
+      name,
+      dueAt,
+      acceptedAt,
+      request,
+      sealed,
+      tags,
+      timeoutMs,
+      onUnknown,
+      keepRequest,
+      clonedFrom: submission.clonedFrom
+    }
   }
 }
 

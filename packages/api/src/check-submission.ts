@@ -93,7 +93,7 @@ const inBody = (pointer: string, detail: string): FieldError => ({ in: "body", p
 
 const isKey = Schema.is(IdempotencyKey)
 
-const keyErrors = (headerKey: string | undefined, fieldKey: string | undefined): ReadonlyArray<FieldError> => {
+export const keyErrors = (headerKey: string | undefined, fieldKey: string | undefined): ReadonlyArray<FieldError> => {
   if (headerKey === undefined) return []
   const error = (detail: string): FieldError => ({ in: "header", pointer: "#/idempotency-key", detail })
   if (!isKey(headerKey)) return [error("Expected 1 to 255 visible ASCII characters")]
@@ -119,7 +119,10 @@ const requestErrors = (request: RequestSpec, judged: Result.Result<URL, string>)
 const headerBytes = ({ headers = {} }: RequestSpec): number =>
   Object.entries(headers).reduce((bytes, header) => bytes + Buffer.byteLength(header.join("")), 0)
 
-const dueErrors = ({ dueAt }: Parts, now: DateTime.Utc): ReadonlyArray<FieldError> =>
+export const dueErrors = (
+  { dueAt }: { readonly dueAt?: DateTime.Utc | undefined },
+  now: DateTime.Utc
+): ReadonlyArray<FieldError> =>
   dueAt !== undefined && DateTime.toEpochMillis(dueAt) < DateTime.toEpochMillis(now) - DUE_PAST_MAX_MS
     ? [inBody("#/dueAt", `More than 5 minutes ago; here it is ${DateTime.formatIso(now)}`)]
     : []

@@ -6,6 +6,7 @@ import { ErrorMeta, FailureKind, ResponseMeta, Sent } from "@event-service-agent
 import { TAGS_MAX, Tag, Tags } from "@event-service-agent/schemas/tags"
 import { Timestamp } from "@event-service-agent/schemas/time"
 import { Schema } from "effect"
+import { Sse } from "effect/encoding"
 import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiMiddleware, HttpApiSchema, OpenApi } from "effect/http-api"
 import { CURSOR_PATTERN, CursorFromString } from "./cursor.ts"
 import { completeDocument, type ParameterRules } from "./openapi.ts"
@@ -16,6 +17,7 @@ import {
   NoBroker,
   NotCancellable,
   NotReady,
+  RequestNotKept,
   ServiceCallNotFound,
   UNKNOWN_FIELD,
   whenWriting,
@@ -28,6 +30,16 @@ export const PAGE_MAX = 100
 export const REASON_CHARACTERS_MAX = 200
 
 export const Status = Schema.Literals(STATUSES)
+
+/** The data of a live event. */
+export const LiveEvent = Schema.Struct({
+  serviceCallId: ServiceCallId,
+  type: Schema.String,
+  version: Schema.Int,
+  timestamp: Timestamp,
+  correlationId: CorrelationId,
+  payload: Schema.Unknown
+}).annotate({ identifier: "LiveEvent" })
 
 const Links = Schema.Struct({ self: Schema.String, cancel: Schema.String, tags: Schema.String })
 
@@ -61,6 +73,8 @@ export const CallDetail = Schema.Struct({
   ...CallSummary.fields,
   timeoutMs: Schema.Int,
   onUnknown: OnUnknown,
+  clonedFrom: Schema.NullOr(ServiceCallId).annotate({ description: "The call that this one repeats" }),
+  requestKept: Schema.Boolean.annotate({ description: "The call can be repeated as it was, by resend" }),
   history: Schema.Array(Schema.Struct({ status: Status, at: Timestamp })),
   attempt: Schema.NullOr(Schema.Struct({ number: Schema.Int, startedAt: Timestamp })),
   outcome: Schema.NullOr(
@@ -83,6 +97,21 @@ export const CallDetail = Schema.Struct({
   links: Links
 }).annotate({ identifier: "CallDetail" })
 
+export const CallStats = Schema.Struct({
+  total: Schema.Int,
+  statuses: Schema.Struct({
+    Submitted: Schema.Int,
+    Scheduled: Schema.Int,
+    Running: Schema.Int,
+    Succeeded: Schema.Int,
+    Failed: Schema.Int,
+    Cancelled: Schema.Int
+  }),
+  tags: Schema.Array(Schema.Struct({ tag: Schema.String, calls: Schema.Int })).annotate({
+    description: "The 100 most used, and `starred` whenever a call has it"
+  })
+}).annotate({ identifier: "CallStats" })
+
 const DeadLetter = Schema.Struct({
   consumer: Schema.Literals(CONSUMERS),
   seq: Schema.Int,
@@ -100,6 +129,9 @@ export const CancelBody = Schema.Struct({
       description: "Why, for people. The body may be left out"
     })
   )
+})
+export const ResendBody = Schema.Struct({
+  dueAt: Schema.optionalKey(Timestamp.annotateKey({ description: "When to perform the request. Absent: now" }))
 })
 export const RepublishBody = Schema.Struct({
   since: Timestamp.annotate({ description: "Events that were written then or later" })
@@ -127,42 +159,62 @@ export class RequestSchemaErrors extends HttpApiMiddleware.Service<RequestSchema
 
 const calls = "/api/tenants/:tenantId/service-calls"
 
+/** What the list can be narrowed to. */
+const filter = {
+  status: Schema.optionalKey(Schema.Array(Status).check(Schema.isUnique({ message: "Expected each status once" }))),
+  tag: Schema.optionalKey(
+    Schema.Array(Tag).check(Schema.isMaxLength(TAGS_MAX, { message: `Expected at most ${TAGS_MAX} tags` }))
+  ),
+  from: Schema.optionalKey(Timestamp),
+  to: Schema.optionalKey(Timestamp),
+  q: Schema.optionalKey(Schema.String)
+}
+const Filter = Schema.Struct(filter)
+export type FilterQuery = typeof Filter.Type
+const FILTER_DOCS =
+  "status may repeat: any of them. tag may repeat: all of them. from (inclusive) and to (exclusive) are about dueAt. q is " +
+  "looked for in name and URL."
+const keyHeader = {
+  "idempotency-key": Schema.optionalKey(Schema.String.annotate({ description: IDEMPOTENCY_KEY_DOCS }))
+}
+const prefer = {
+  prefer: Schema.optionalKey(
+    Schema.String.annotate({ description: "wait=N: wait up to N seconds, at most 60, for the outcome (RFC 7240)" })
+  )
+}
+/** 202, or 200 for what was accepted before, or for what has ended while the client waited. */
+const accepted = [
+  HttpApiSchema.WithHeaders(CallReference.pipe(HttpApiSchema.status(202)), { location: Schema.String }),
+  HttpApiSchema.WithHeaders(Schema.Union([CallReference, CallDetail]).pipe(HttpApiSchema.status(200)), {
+    location: Schema.String,
+    "idempotency-replayed": Schema.optionalKey(Schema.Literal("true")),
+    "preference-applied": Schema.optionalKey(Schema.String)
+  })
+] as const
+
 const ServiceCalls = HttpApiGroup.make("serviceCalls")
   .add(
     HttpApiEndpoint.post("submit", calls, {
       params: tenant,
       query: noQuery,
-      headers: { "idempotency-key": Schema.optionalKey(Schema.String.annotate({ description: IDEMPOTENCY_KEY_DOCS })) },
+      headers: { ...keyHeader, ...prefer },
       payload: SubmissionBody,
-      success: [
-        HttpApiSchema.WithHeaders(CallReference.pipe(HttpApiSchema.status(202)), { location: Schema.String }),
-        HttpApiSchema.WithHeaders(CallReference.pipe(HttpApiSchema.status(200)), {
-          location: Schema.String,
-          "idempotency-replayed": Schema.Literal("true")
-        })
-      ],
+      success: accepted,
       error: [IdempotencyKeyReused, ...withBody, ...whenWriting]
     })
       .annotateMerge(
         OpenApi.annotations({
           summary: "Submit a call",
           description:
-            "202 once the call is stored durably. The same idempotency key and content again: 200, the same id."
+            "202 once the call is stored durably. The same idempotency key and content again: 200, the same id. With " +
+            "Prefer: wait, 200 and all about the call when it has ended in time."
         })
       )
       .annotate(HttpApi.ParamsParseOptions, {}),
     HttpApiEndpoint.get("list", calls, {
       params: tenant,
       query: {
-        status: Schema.optionalKey(
-          Schema.Array(Status).check(Schema.isUnique({ message: "Expected each status once" }))
-        ),
-        tag: Schema.optionalKey(
-          Schema.Array(Tag).check(Schema.isMaxLength(TAGS_MAX, { message: `Expected at most ${TAGS_MAX} tags` }))
-        ),
-        from: Schema.optionalKey(Timestamp),
-        to: Schema.optionalKey(Timestamp),
-        q: Schema.optionalKey(Schema.String),
+        ...filter,
         limit,
         cursor: Schema.optionalKey(CursorFromString)
       },
@@ -173,10 +225,36 @@ const ServiceCalls = HttpApiGroup.make("serviceCalls")
     }).annotateMerge(
       OpenApi.annotations({
         summary: "List calls, newest accepted first",
-        description:
-          "status may repeat: any of them. tag may repeat: all of them. from (inclusive) and to (exclusive) are about " +
-          "dueAt. q is looked for in name and URL. The next page is in the Link header, rel=next."
+        description: `${FILTER_DOCS} The next page is in the Link header, rel=next.`
       })
+    ),
+    HttpApiEndpoint.get("stats", `${calls}/stats`, {
+      params: tenant,
+      query: noQuery,
+      success: CallStats
+    }).annotateMerge(OpenApi.annotations({ summary: "How many calls there are, by status and tag" })),
+    HttpApiEndpoint.get("events", `${calls}/events`, {
+      params: tenant,
+      query: noQuery,
+      headers: {
+        "last-event-id": Schema.optionalKey(Schema.String.annotate({ description: "The id of the last event seen" }))
+      },
+      success: HttpApiSchema.StreamSse({ events: Sse.EventEncoded })
+    }).annotateMerge(
+      OpenApi.annotations({
+        summary: "What happens to calls, as it happens",
+        description:
+          "Server-sent events: `ready` first, then one for each domain event, named by its type, its data as LiveEvent. " +
+          "Goes on after Last-Event-ID without a gap; `reset` says that this is longer ago than events are kept: read " +
+          "everything anew. `heartbeat` comes when there is nothing else."
+      })
+    ),
+    HttpApiEndpoint.get("export", `${calls}/export`, {
+      params: tenant,
+      query: filter,
+      success: HttpApiSchema.StreamNdjson({ schema: CallSummary })
+    }).annotateMerge(
+      OpenApi.annotations({ summary: "The list as one JSON document in each line", description: FILTER_DOCS })
     ),
     HttpApiEndpoint.get("detail", `${calls}/:serviceCallId`, {
       params: call,
@@ -194,6 +272,20 @@ const ServiceCalls = HttpApiGroup.make("serviceCalls")
       OpenApi.annotations({
         summary: "Cancel a call that has not started",
         description: "Waits up to 2 seconds for the decision; 202 when there is none yet."
+      })
+    ),
+    HttpApiEndpoint.post("resend", `${calls}/:serviceCallId/resend`, {
+      params: call,
+      query: noQuery,
+      headers: { ...keyHeader, ...prefer },
+      payload: ResendBody,
+      success: accepted,
+      error: [ServiceCallNotFound, RequestNotKept, IdempotencyKeyReused, ...withBody, ...whenWriting]
+    }).annotateMerge(
+      OpenApi.annotations({
+        summary: "Repeat a call",
+        description:
+          "A new call with the same request, linked to this one. The request has to be there still: requestKept."
       })
     ),
     HttpApiEndpoint.put("setTags", `${calls}/:serviceCallId/tags`, {

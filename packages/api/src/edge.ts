@@ -52,6 +52,8 @@ export const OPENAPI_PATH = "/openapi.json"
 export const ASYNCAPI_PATH = "/asyncapi.json"
 export const METRICS_PATH = "/metrics"
 export const DOCS_PATH = "/docs"
+/** What the page needs beside the contract; the adapter that bundles it serves them. */
+const PAGE_PATHS = ["/", "/page.json", "/assets/:name"] as const
 /** Answered whatever there is to do: who asks may restart what does not answer. */
 const LIVE_PATH = "/health/live"
 const RETRY_AFTER_SECONDS = 1
@@ -176,7 +178,7 @@ const makeMethodTable = () => {
       methods.add(endpoint.method)
     }
   })
-  for (const path of ["/", OPENAPI_PATH, ASYNCAPI_PATH, METRICS_PATH, DOCS_PATH] as const) table.on("GET", path, true)
+  for (const path of [...PAGE_PATHS, OPENAPI_PATH, ASYNCAPI_PATH, METRICS_PATH, DOCS_PATH]) table.on("GET", path, true)
   return (url: string): ReadonlyArray<string> =>
     [...methods]
       .filter((method) => table.find(method, url) !== undefined)

@@ -10,19 +10,36 @@ import { Transaction } from "@event-service-agent/platform/transaction"
 import type { Consumer } from "@event-service-agent/schemas/envelope"
 import type { ServiceCallKey } from "@event-service-agent/schemas/ids"
 import { fromMillis } from "@event-service-agent/schemas/time"
-import { Context, Effect, Option, Schema, Scope } from "effect"
+import { Context, Effect, Option, Schema, Scope, Stream } from "effect"
 import { type HttpServerRequest, HttpServerResponse } from "effect/http"
 import { HttpApiBuilder, HttpApiSchema } from "effect/http-api"
-import { makeAcceptSubmission } from "./acceptance.ts"
+import { type Accepted, makeAcceptSubmission } from "./acceptance.ts"
 import type { Decision } from "./await-decision.ts"
+import { makeAwaitEnd, preferredWait } from "./await-end.ts"
 import { cancelServiceCall } from "./cancel-service-call.ts"
-import { Api, CancelBody, PAGE_DEFAULT, PAGE_MAX, RepublishBody, TagsBody } from "./contract.ts"
+import {
+  Api,
+  CancelBody,
+  type FilterQuery,
+  PAGE_DEFAULT,
+  PAGE_MAX,
+  RepublishBody,
+  ResendBody,
+  TagsBody
+} from "./contract.ts"
 import { encodeCursor } from "./cursor.ts"
 import { RequestCorrelation } from "./edge.ts"
+import { makeLiveEvents } from "./live-events.ts"
 import type { SubmissionStore } from "./ports/submission-store.ts"
 import { DeadLetterNotFound, NoBroker, NotReady, StorageUnavailable } from "./problem.ts"
 import { fieldErrors, invalid, readJson } from "./read-json.ts"
-import { getServiceCall, listServiceCalls, statusOf } from "./read-service-calls.ts"
+import {
+  countServiceCalls,
+  exportServiceCalls,
+  getServiceCall,
+  listServiceCalls,
+  statusOf
+} from "./read-service-calls.ts"
 import { setServiceCallTags } from "./set-service-call-tags.ts"
 
 /** What is wrong with the storage, for clients: the log has more. */
@@ -57,8 +74,32 @@ const withServices = <Services>() =>
 
 export const layerServiceCalls = HttpApiBuilder.group(Api, "serviceCalls", (handlers) =>
   Effect.gen(function* () {
-    const accept = yield* makeAcceptSubmission
+    const { accept, repeat } = yield* makeAcceptSubmission
+    const liveEvents = yield* makeLiveEvents
+    const awaitEnd = makeAwaitEnd()
     const served = yield* withServices<ServiceCallReader | SubmissionStore | EventBusPort | Outbox | Transaction>()
+
+    /** 202, or 200 for a replay, or 200 with everything about the call when the client waits and it ends in time. */
+    const answerAccepted = Effect.fnUntraced(function* (
+      { submission, isReplay }: Accepted,
+      prefer: string | undefined
+    ) {
+      const location = pathTo(submission)
+      const replayed = isReplay ? { "idempotency-replayed": "true" } : {}
+      const seconds = preferredWait(prefer)
+      if (seconds !== undefined) {
+        const ended = yield* awaitEnd(submission, seconds)
+        if (Option.isSome(ended)) {
+          const headers = { location, "preference-applied": `wait=${seconds}`, ...replayed }
+          return HttpServerResponse.jsonUnsafe(yield* withProblems(ended.value), { headers })
+        }
+      }
+      const reference = referenceTo(submission, isReplay ? yield* statusOf(submission) : "Submitted")
+      return HttpServerResponse.jsonUnsafe(reference, {
+        status: isReplay ? 200 : 202,
+        headers: { location, ...replayed }
+      })
+    })
     // The hottest route writes its own answer: the contract's encoder would cost it a quarter of its time.
     return handlers
       .handleRaw(
@@ -66,25 +107,48 @@ export const layerServiceCalls = HttpApiBuilder.group(Api, "serviceCalls", (hand
         Effect.fnUntraced(function* ({ params, headers, request }) {
           const correlationId = yield* RequestCorrelation
           const sent = { body: yield* readJson(request), headerKey: headers["idempotency-key"] }
-          const { submission, isReplay } = yield* accept(params.tenantId, sent, correlationId)
-          const reference = referenceTo(submission, isReplay ? yield* served(statusOf(submission)) : "Submitted")
-          return HttpServerResponse.jsonUnsafe(reference, {
-            status: isReplay ? 200 : 202,
-            headers: { location: reference.links.self, ...(isReplay ? { "idempotency-replayed": "true" } : {}) }
-          })
+          const accepted = yield* accept(params.tenantId, sent, correlationId)
+          if (accepted.isReplay || headers.prefer !== undefined) {
+            return yield* served(answerAccepted(accepted, headers.prefer))
+          }
+          const reference = referenceTo(accepted.submission, "Submitted")
+          return HttpServerResponse.jsonUnsafe(reference, { status: 202, headers: { location: reference.links.self } })
         }, orUnavailable)
+      )
+      .handleRaw(
+        "resend",
+        Effect.fnUntraced(function* ({ params, headers, request }) {
+          const correlationId = yield* RequestCorrelation
+          const { dueAt } = yield* decodeResend(yield* readJson(request, { whenEmpty: {} }))
+          const sent = { dueAt, headerKey: headers["idempotency-key"] }
+          const accepted = yield* repeat(yield* getServiceCall(params), sent, correlationId)
+          return yield* answerAccepted(accepted, headers.prefer)
+        }, served)
+      )
+      .handle(
+        "stats",
+        Effect.fnUntraced(function* ({ params }) {
+          return yield* countServiceCalls(params.tenantId)
+        }, served)
+      )
+      .handle(
+        "events",
+        Effect.fnUntraced(function* ({ params, headers }) {
+          return yield* liveEvents(params.tenantId, headers["last-event-id"])
+        }, served)
+      )
+      .handle(
+        "export",
+        Effect.fnUntraced(function* ({ params, query }) {
+          const context = yield* Effect.context<ServiceCallReader | SubmissionStore | Outbox>()
+          return Stream.provideContext(exportServiceCalls(params.tenantId, toFilter(query)), context)
+        }, served)
       )
       .handle(
         "list",
         Effect.fnUntraced(function* ({ params, query, request }) {
-          const { status = [], tag = [], limit = PAGE_DEFAULT, cursor, q, from, to } = query
-          const filter = {
-            statuses: status,
-            tags: tag,
-            ...(from === undefined ? {} : { from }),
-            ...(to === undefined ? {} : { to }),
-            ...(q === undefined ? {} : { text: q })
-          }
+          const { limit = PAGE_DEFAULT, cursor } = query
+          const filter = toFilter(query)
           const page = { limit, ...(cursor === undefined ? {} : { after: cursor }) }
           const { items, next } = yield* listServiceCalls(params.tenantId, filter, page)
           return HttpApiSchema.withHeaders({
@@ -133,20 +197,20 @@ export const layerAdmin = HttpApiBuilder.group(Api, "admin", (handlers) =>
         }, served)
       )
       .handleAll({
-      deadLetters: Effect.fnUntraced(function* ({ query }) {
-        const outbox = yield* Outbox
-        const letters = yield* outbox.deadLetters(query.limit ?? PAGE_MAX)
-        return { items: letters.map((letter) => ({ ...letter.key, ...problemOf(letter) })) }
-      }, served),
-      replay: Effect.fnUntraced(function* ({ params }) {
-        const bus = yield* EventBusPort
-        yield* onLetter(params, bus.replay)
-      }, served),
-      discard: Effect.fnUntraced(function* ({ params }) {
-        const bus = yield* EventBusPort
-        yield* onLetter(params, bus.discard)
-      }, served)
-    })
+        deadLetters: Effect.fnUntraced(function* ({ query }) {
+          const outbox = yield* Outbox
+          const letters = yield* outbox.deadLetters(query.limit ?? PAGE_MAX)
+          return { items: letters.map((letter) => ({ ...letter.key, ...problemOf(letter) })) }
+        }, served),
+        replay: Effect.fnUntraced(function* ({ params }) {
+          const bus = yield* EventBusPort
+          yield* onLetter(params, bus.replay)
+        }, served),
+        discard: Effect.fnUntraced(function* ({ params }) {
+          const bus = yield* EventBusPort
+          yield* onLetter(params, bus.discard)
+        }, served)
+      })
   )
 )
 
@@ -195,7 +259,17 @@ const decode = <A>(schema: Schema.Decoder<A>) => {
 }
 const decodeCancel = decode(CancelBody)
 const decodeTags = decode(TagsBody)
+const decodeResend = decode(ResendBody)
 const decodeRepublish = decode(RepublishBody)
+
+/** The filter as the address has it. */
+const toFilter = ({ status = [], tag = [], from, to, q }: FilterQuery) => ({
+  statuses: status,
+  tags: tag,
+  ...(from === undefined ? {} : { from }),
+  ...(to === undefined ? {} : { to }),
+  ...(q === undefined ? {} : { text: q })
+})
 
 const pathTo = (key: ServiceCallKey): string => `/api/tenants/${key.tenantId}/service-calls/${key.serviceCallId}`
 

@@ -74,6 +74,12 @@ export class NotCancellable extends HttpApiError.Problem<NotCancellable>()(
   { correlationId, serviceCallStatus: Schema.String }
 ) {}
 
+export class RequestNotKept extends HttpApiError.Problem<RequestNotKept>()(
+  "RequestNotKept",
+  { type: urn("request-not-kept"), status: 409, title: "The request of this call is not there any more" },
+  { correlationId }
+) {}
+
 export class NoBroker extends HttpApiError.Problem<NoBroker>()(
   "NoBroker",
   { type: urn("no-broker"), status: 409, title: "This agent publishes to no broker" },

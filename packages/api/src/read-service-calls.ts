@@ -2,12 +2,13 @@ import {
   type ServiceCallDetail,
   type ServiceCallFilter,
   ServiceCallReader,
-  type ServiceCallSummary
+  type ServiceCallSummary,
+  type Status
 } from "@event-service-agent/orchestration/ports/service-call-reader"
 import { Outbox } from "@event-service-agent/platform/outbox"
 import type { ServiceCallId, ServiceCallKey, TenantId } from "@event-service-agent/schemas/ids"
 import { toMillis } from "@event-service-agent/schemas/time"
-import { Effect, Option } from "effect"
+import { Effect, Option, Stream } from "effect"
 import type { Cursor } from "./cursor.ts"
 import { byNewest, type Submission, SubmissionStore } from "./ports/submission-store.ts"
 import { ServiceCallNotFound } from "./problem.ts"
@@ -51,6 +52,37 @@ export const listServiceCalls = Effect.fn("Api.listServiceCalls")(function* (
   return { items, next: found.length > items.length && last !== undefined ? cursorOf(last) : null }
 })
 
+/** Calls that one step of an export reads. */
+const EXPORT_PAGE = 200
+
+/** All calls that the filter lets through, newest accepted first, in pages: between two of them others may read. */
+export const exportServiceCalls = (tenantId: TenantId, filter: ServiceCallFilter) =>
+  Stream.paginate(undefined as Cursor | undefined, (after) =>
+    Effect.map(
+      listServiceCalls(tenantId, filter, { limit: EXPORT_PAGE, ...(after === undefined ? {} : { after }) }),
+      ({ items, next }) => [items, Option.fromNullishOr(next)] as const
+    )
+  )
+
+/** How many calls the tenant has, with those that orchestration has not processed yet. */
+export const countServiceCalls = Effect.fn("Api.countServiceCalls")(function* (tenantId: TenantId) {
+  const outbox = yield* Outbox
+  const reader = yield* ServiceCallReader
+  const unprocessed = yield* outbox.unhandled("SubmitServiceCall", tenantId)
+  const { statuses, tags } = yield* reader.counts(tenantId)
+  const of = (status: Status) => statuses.get(status) ?? 0
+  const counts = {
+    Submitted: of("Submitted") + unprocessed.size,
+    Scheduled: of("Scheduled"),
+    Running: of("Running"),
+    Succeeded: of("Succeeded"),
+    Failed: of("Failed"),
+    Cancelled: of("Cancelled")
+  }
+  const total = Object.values(counts).reduce((sum, one) => sum + one, 0)
+  return { total, statuses: counts, tags }
+})
+
 /** Newest first; of a call that is in both, what orchestration knows. */
 const mergeNewest = (
   known: ReadonlyArray<ServiceCallSummary>,
@@ -86,6 +118,7 @@ export const submitted = ({ fingerprint: _, ...submission }: Submission): Servic
   finishedAt: null,
   latenessMs: null,
   failure: null,
+  requestKept: false,
   history: [{ status: "Submitted", at: submission.acceptedAt }],
   attempt: null,
   outcome: null

@@ -1,4 +1,5 @@
 import { METHODS, OnUnknown } from "@event-service-agent/schemas/http-request"
+import { ServiceCallId } from "@event-service-agent/schemas/ids"
 import { Tags } from "@event-service-agent/schemas/tags"
 import { Timestamp } from "@event-service-agent/schemas/time"
 import { Schema } from "effect"
@@ -60,6 +61,9 @@ export const SubmissionBody = Schema.Struct({
   ),
   keepRequest: Schema.optionalKey(
     Schema.Boolean.annotate({ description: "Keep the sealed request after the call has ended" })
+  ),
+  clonedFrom: Schema.optionalKey(
+    ServiceCallId.annotate({ description: "The call that this one repeats, for whoever looks at it later" })
   ),
   idempotencyKey: Schema.optionalKey(IdempotencyKey)
 }).annotate({

@@ -19,6 +19,7 @@ export const submissionOf = (number: number, acceptedAt: number, changes?: Parti
   acceptedAt: fromMillis(acceptedAt),
   dueAt: fromMillis(acceptedAt),
   name: `call ${number}`,
+  clonedFrom: null,
   request: { method: "GET", url: "https://example.com/", headers: { accept: "text/plain" }, bodyBytes: 0 },
   tags: ["a", "b"],
   timeoutMs: 10_000,

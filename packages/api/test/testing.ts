@@ -1,8 +1,10 @@
 import { type ServiceCallDetail, ServiceCallReader } from "@event-service-agent/orchestration/ports/service-call-reader"
 import { EgressPolicy } from "@event-service-agent/platform/egress-policy"
 import { EventBusPort } from "@event-service-agent/platform/event-bus"
+import { EventLog } from "@event-service-agent/platform/event-log"
 import { Outbox } from "@event-service-agent/platform/outbox"
 import { RequestVault } from "@event-service-agent/platform/request-vault"
+import { Stopping } from "@event-service-agent/platform/stopping"
 import { Transaction } from "@event-service-agent/platform/transaction"
 import type { ServiceCallKey } from "@event-service-agent/schemas/ids"
 import type { Message } from "@event-service-agent/schemas/messages/catalogue"
@@ -28,7 +30,9 @@ const layerReader = Layer.effect(
           .filter((call) => after === undefined || byNewest(after, call) < 0)
           .sort(byNewest)
           .slice(0, limit)
-      )
+      ),
+    sealed: () => Effect.succeedNone,
+    counts: () => Effect.succeed({ statuses: new Map(), tags: [] })
   }))
 )
 
@@ -38,7 +42,14 @@ export const layerStores = Layer.mergeAll(
   SubmissionStore.layerMemory,
   layerReader.pipe(Layer.provideMerge(KnownCalls.layer)),
   RequestVault.layer(Redacted.make(new Uint8Array(32).fill(7))),
-  EgressPolicy.layer([])
+  EgressPolicy.layer([]),
+  Stopping.layer,
+  // Nothing ever happens.
+  Layer.succeed(EventLog, {
+    last: Effect.succeed(0),
+    horizon: Effect.succeed(0),
+    after: (_, seq) => Effect.succeed({ events: [], readTo: seq })
+  })
 )
 
 /** Takes the api's commands as orchestration does, for as long as the scope lasts. Every call stays Scheduled. */
@@ -88,6 +99,8 @@ const scheduled = ({
   correlationId,
   timeoutMs: payload.timeoutMs,
   onUnknown: payload.onUnknown,
+  clonedFrom: payload.clonedFrom,
+  requestKept: false,
   history: [
     { status: "Submitted", at: payload.acceptedAt },
     { status: "Scheduled", at: payload.acceptedAt }

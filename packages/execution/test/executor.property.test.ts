@@ -20,7 +20,17 @@ const END_MS = 60_000
 
 const call = fc.nat({ max: KEYS.length - 1 })
 const executor = fc.nat({ max: EXECUTORS - 1 })
-const fault = fc.constantFrom<Fault>("question lost", "answer lost", "answer lost", "later", 500, 3_900, 20_000)
+const fault = fc.constantFrom<Fault>(
+  "question lost",
+  "answer lost",
+  "answer lost",
+  "later",
+  500,
+  3_900,
+  20_000,
+  -3_900,
+  -20_000
+)
 const step = fc.oneof(
   {
     weight: 8,

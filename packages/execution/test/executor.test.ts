@@ -1,58 +1,17 @@
 import { HttpClientPort, SendFailed } from "@event-service-agent/platform/http-client-port"
 import { settle } from "@event-service-agent/platform/testing"
-import type { RequestSpec } from "@event-service-agent/schemas/http-request"
 import { fromMillis } from "@event-service-agent/schemas/time"
-import { Effect, Fiber, Latch, type Layer } from "effect"
+import { Effect, Fiber, Latch } from "effect"
 import { describe, expect, it } from "vitest"
 import { ATTEMPT_GRACE_MS } from "../src/domain/attempt.ts"
 import { DRAIN_GRACE_MS } from "../src/executor.ts"
-import {
-  allRecorded,
-  callKey,
-  type LogLines,
-  listen,
-  logTo,
-  OK,
-  order,
-  recorded,
-  stuckClient,
-  TIMEOUT_MS,
-  test
-} from "./fixtures.ts"
-import { ANSWER_TIMEOUT_MS, MemoryBroker } from "./memory-link.ts"
-import { pass, startDesk, startExecutor, wallClock } from "./remote-fixtures.ts"
+import { CORRELATION_ID, callKey, type LogLines, listen, logTo, OK, recorded, TIMEOUT_MS, test } from "./fixtures.ts"
+import { ANSWER_TIMEOUT_MS } from "./memory-link.ts"
+import { counting, pass, publish, startExecutor, wallClock, world } from "./remote-fixtures.ts"
 
 const KEY = callKey(1)
 const LEASE_MS = TIMEOUT_MS + ATTEMPT_GRACE_MS
-/** What comes before the sixth question. */
-const FIVE_LOST = Array.from({ length: 5 }, () => "answer lost" as const)
-const SIXTH_ASKED_MS = 5 * ANSWER_TIMEOUT_MS + 50 + 100 + 200 + 400 + 800
 const UNKNOWN = { _tag: "Failed", errorMeta: { kind: "OutcomeUnknown", sent: "maybe" } }
-
-/** A client that counts what it sends, and answers when the latch is open. */
-const counting = (latch = Latch.makeUnsafe(true)) => {
-  const sent: Array<RequestSpec> = []
-  const client = stuckClient((request) =>
-    Effect.sync(() => sent.push(request)).pipe(Effect.andThen(latch.await), Effect.as(OK))
-  )
-  return { sent, client, latch }
-}
-
-/** A broker with the database process behind it, and one executor for each client. */
-const world = Effect.fnUntraced(function* (...clients: ReadonlyArray<Layer.Layer<HttpClientPort>>) {
-  const broker = new MemoryBroker()
-  const process = yield* startDesk()
-  broker.desk = process.desk
-  for (const client of clients) yield* startExecutor(broker, client)
-  return { broker, process }
-})
-
-/** Orders the call and publishes its start. */
-const publish = Effect.fnUntraced(function* (broker: MemoryBroker, ...details: Parameters<typeof order>) {
-  yield* order(...details)
-  yield* broker.relay
-  return broker.starts.at(-1)
-})
 
 describe("an executor", () => {
   it(
@@ -153,6 +112,11 @@ describe("an executor", () => {
         yield* Effect.all([broker.deliver(start, 0), broker.deliver(start, 1)], { concurrency: 2 })
         yield* settle
         expect([one.sent.length, other.sent.length].sort()).toEqual([0, 1])
+        for (const executor of [0, 1]) {
+          broker.done.clear()
+          yield* broker.deliver(start, executor)
+          expect([...broker.done]).toEqual([start?.seq])
+        }
 
         broker.faults.claim.push("later")
         const second = yield* publish(broker, callKey(2))
@@ -190,43 +154,6 @@ describe("an executor", () => {
   )
 
   it(
-    "sends nothing when the grant arrives after the lease, and the outcome is unknown",
-    test(
-      Effect.gen(function* () {
-        const { heard } = yield* listen
-        const { sent, client } = counting()
-        const { broker } = yield* world(client)
-        broker.faults.claim.push(...FIVE_LOST, LEASE_MS - SIXTH_ASKED_MS)
-        yield* broker.deliver(yield* publish(broker, KEY), 0)
-        yield* pass(LEASE_MS + 2_000)
-        expect([sent.length, heard.length, broker.asked]).toEqual([0, 2, { claim: 6, report: 0 }])
-        expect((yield* recorded(KEY)).outcome).toMatchObject(UNKNOWN)
-      })
-    )
-  )
-
-  it(
-    "sends when the grant arrives within the lease, and for no longer than that",
-    test(
-      Effect.gen(function* () {
-        const { broker } = yield* world(HttpClientPort.layerScripted(() => Effect.never))
-        broker.faults.claim.push(...FIVE_LOST, LEASE_MS - 2_000 - SIXTH_ASKED_MS)
-        yield* broker.deliver(yield* publish(broker, KEY), 0)
-        yield* pass(LEASE_MS)
-        expect(broker.asked.report).toBe(1)
-        // Both ends of the lease are at the same millisecond here.
-        const { outcome, evidence } = yield* recorded(KEY)
-        expect([outcome, evidence]).toContainEqual(
-          expect.objectContaining({
-            finishedAt: fromMillis(LEASE_MS),
-            errorMeta: expect.objectContaining({ kind: "Timeout" })
-          })
-        )
-      })
-    )
-  )
-
-  it(
     "asks and reports again when the link hangs",
     test(
       Effect.gen(function* () {
@@ -239,114 +166,6 @@ describe("an executor", () => {
         yield* pass(LEASE_MS)
         expect(heard.map(({ type }) => type)).toEqual(["ExecutionStarted", "ExecutionSucceeded"])
         expect([sent.length, broker.asked]).toEqual([1, { claim: 2, report: 2 }])
-      })
-    )
-  )
-
-  it(
-    "gives a start back when nobody has answered for as long as its attempt could last",
-    test(
-      Effect.gen(function* () {
-        const { sent, client } = counting()
-        const { broker, process } = yield* world(client)
-        const start = yield* publish(broker, KEY)
-        broker.desk = undefined
-        yield* broker.deliver(start, 0)
-        yield* pass(LEASE_MS + ANSWER_TIMEOUT_MS + 1_000)
-        const { claim } = broker.asked
-        yield* pass(60_000)
-        expect([broker.asked.claim, broker.done.size]).toEqual([claim, 0])
-        broker.desk = process.desk
-        yield* broker.deliver(start, 0)
-        yield* settle
-        expect([sent.length, broker.done.size]).toEqual([1, 1])
-      })
-    )
-  )
-
-  it(
-    "reports late what took too long, as evidence beside the unknown outcome",
-    test(
-      Effect.gen(function* () {
-        const { heard } = yield* listen
-        const { client, latch } = counting(Latch.makeUnsafe())
-        const { broker } = yield* world(client)
-        yield* broker.deliver(yield* publish(broker, KEY), 0)
-        yield* pass(LEASE_MS + 1_000)
-        yield* latch.open
-        yield* settle
-        const { outcome, evidence } = yield* recorded(KEY)
-        expect(outcome).toMatchObject(UNKNOWN)
-        expect(evidence).toMatchObject({ _tag: "Succeeded" })
-        yield* pass(60_000)
-        expect([heard.length, broker.asked.report]).toEqual([2, 1])
-      })
-    )
-  )
-
-  it(
-    "reports to the next database process what the one before granted",
-    test(
-      Effect.gen(function* () {
-        const { heard } = yield* listen
-        const { sent, client, latch } = counting(Latch.makeUnsafe())
-        const { broker, process } = yield* world(client)
-        yield* broker.deliver(yield* publish(broker, KEY), 0)
-        yield* settle
-        broker.desk = undefined
-        yield* process.stop
-        yield* latch.open
-        yield* pass(4_000)
-        broker.desk = (yield* startDesk()).desk
-        yield* pass(10_000)
-        expect(heard.map(({ type }) => type)).toEqual(["ExecutionStarted", "ExecutionSucceeded"])
-        expect(sent).toHaveLength(1)
-        expect((yield* recorded(KEY)).outcome).toMatchObject({ finishedAt: fromMillis(0) })
-      })
-    )
-  )
-
-  it(
-    "that dies leaves an unknown outcome, and nobody else sends",
-    test(
-      Effect.gen(function* () {
-        const { heard } = yield* listen
-        const [one, other] = [counting(Latch.makeUnsafe()), counting()]
-        const { broker } = yield* world()
-        const dying = yield* startExecutor(broker, one.client, { drainGraceMs: 0 })
-        const start = yield* publish(broker, KEY)
-        yield* broker.deliver(start, 0)
-        yield* settle
-        yield* dying.stop
-        yield* startExecutor(broker, other.client)
-        yield* broker.deliver(start, 0)
-        yield* pass(LEASE_MS - 1)
-        expect(heard).toHaveLength(1)
-        yield* pass(1_001)
-        expect((yield* recorded(KEY)).outcome).toMatchObject(UNKNOWN)
-        expect([one.sent.length, other.sent.length, heard.length]).toEqual([1, 0, 2])
-      })
-    )
-  )
-
-  it(
-    "that loses an attempt is followed by the agent itself, when the call allows for it",
-    test(
-      Effect.gen(function* () {
-        const { heard } = yield* listen
-        const [there, here] = [counting(Latch.makeUnsafe()), counting()]
-        const broker = new MemoryBroker()
-        broker.desk = (yield* startDesk({}, here.client)).desk
-        yield* startExecutor(broker, there.client)
-        yield* broker.deliver(yield* publish(broker, KEY, { onUnknown: "resend" }), 0)
-        yield* pass(LEASE_MS + 1_000)
-        yield* there.latch.open
-        yield* pass(1_000)
-        expect([there.sent.length, here.sent.length, heard.length]).toEqual([1, 1, 3])
-        expect(yield* allRecorded(KEY)).toMatchObject([
-          { outcome: UNKNOWN, evidence: { _tag: "Succeeded" } },
-          { outcome: { _tag: "Succeeded" }, evidence: null }
-        ])
       })
     )
   )
@@ -405,6 +224,25 @@ describe("an executor", () => {
       })
     )
   )
+
+  it("says in the log why an outcome is not confirmed yet, once", () => {
+    const log: LogLines = []
+    return test(
+      Effect.gen(function* () {
+        const { broker } = yield* world(counting().client)
+        broker.faults.report.push("answer lost", "answer lost")
+        yield* broker.deliver(yield* publish(broker, KEY), 0)
+        yield* pass(10_000)
+        const lines = log.filter(([message]) => JSON.stringify(message).includes("not confirmed yet"))
+        expect(lines).toEqual([
+          [
+            ["the outcome is not confirmed yet, it will be reported again", "report: no answer"],
+            { ...KEY, attempt: 1, correlationId: CORRELATION_ID }
+          ]
+        ])
+      }).pipe(logTo(log))
+    )()
+  })
 
   it("never sends again what a bug struck while it may have been sent, and the log tells why", () => {
     const log: LogLines = []

@@ -9,7 +9,7 @@ import { ExecutorLink, LinkError, type Start, type StartTaken } from "../src/por
 /** How long a question waits for its answer. */
 export const ANSWER_TIMEOUT_MS = 2_000
 
-/** What happens to one question and its answer. Milliseconds: the answer comes so late. */
+/** What happens to one question and its answer. Milliseconds: the answer comes so late, or below zero the question. */
 export type Fault = "question lost" | "answer lost" | "later" | number
 
 const LATER = { _tag: "Later" } as const
@@ -126,9 +126,10 @@ const withFault = Effect.fnUntraced(function* <A>(
 ) {
   if (fault === "question lost") return yield* noAnswer(operation)
   if (fault === "later") return LATER
+  if (typeof fault === "number" && fault < 0) yield* Effect.sleep(-fault)
   const reply = yield* answer
   if (fault === "answer lost") return yield* noAnswer(operation)
-  if (fault !== undefined) yield* Effect.sleep(fault)
+  if (fault !== undefined) yield* Effect.sleep(Math.max(0, fault))
   return reply
 })
 

@@ -1,13 +1,15 @@
 import { HttpClientPort } from "@event-service-agent/platform/http-client-port"
 import { settle } from "@event-service-agent/platform/testing"
 import { Transaction } from "@event-service-agent/platform/transaction"
-import { Clock, Context, Effect, Exit, Layer, Scope } from "effect"
+import type { RequestSpec } from "@event-service-agent/schemas/http-request"
+import { Clock, Context, Effect, Exit, Latch, Layer, Scope } from "effect"
 import { TestClock } from "effect/testing"
 import { AttemptDesk } from "../src/attempt-desk.ts"
 import { layer as execution, type Options } from "../src/execution.ts"
 import { type Options as ExecutorOptions, layer as executor } from "../src/executor.ts"
 import { ExecutorLink } from "../src/ports/executor-link.ts"
-import type { MemoryBroker } from "./memory-link.ts"
+import { OK, order, stuckClient } from "./fixtures.ts"
+import { MemoryBroker } from "./memory-link.ts"
 
 const notHere = HttpClientPort.layerScripted(() => Effect.die("it is not performed here"))
 
@@ -67,4 +69,29 @@ export const wallClock = Effect.fnUntraced(function* (wall: { readonly aheadMs: 
     currentTimeMillis: Effect.map(testClock.currentTimeMillis, (millis) => millis + wall.aheadMs)
   }
   return clock
+})
+
+/** A client that counts what it sends, and answers when the latch is open. */
+export const counting = (latch = Latch.makeUnsafe(true)) => {
+  const sent: Array<RequestSpec> = []
+  const client = stuckClient((request) =>
+    Effect.sync(() => sent.push(request)).pipe(Effect.andThen(latch.await), Effect.as(OK))
+  )
+  return { sent, client, latch }
+}
+
+/** A broker with the database process behind it, and one executor for each client. */
+export const world = Effect.fnUntraced(function* (...clients: ReadonlyArray<Layer.Layer<HttpClientPort>>) {
+  const broker = new MemoryBroker()
+  const process = yield* startDesk()
+  broker.desk = process.desk
+  for (const client of clients) yield* startExecutor(broker, client)
+  return { broker, process }
+})
+
+/** Orders the call and publishes its start. */
+export const publish = Effect.fnUntraced(function* (broker: MemoryBroker, ...details: Parameters<typeof order>) {
+  yield* order(...details)
+  yield* broker.relay
+  return broker.starts.at(-1)
 })

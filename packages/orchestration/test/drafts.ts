@@ -31,7 +31,8 @@ export const submitDraft = (key: ServiceCallKey, times: { readonly dueAt: number
     tags: ["first"],
     timeoutMs: 10_000,
     onUnknown: "fail",
-    keepRequest: false
+    keepRequest: false,
+    clonedFrom: null
   }
 })
 

@@ -24,6 +24,7 @@ export const submission: Submission = {
   timeoutMs: 10_000,
   onUnknown: "fail",
   keepRequest: false,
+  clonedFrom: null,
   acceptedAt: fromMillis(1_000),
   dueAt: fromMillis(5_000),
   correlationId: CorrelationId.make("00000000-0000-7000-8000-000000000002")

@@ -6,7 +6,7 @@ import { verifyOwner } from "@event-service-agent/adapters/nats/topology"
 import * as Executor from "@event-service-agent/execution/executor"
 import { EgressPolicy } from "@event-service-agent/platform/egress-policy"
 import { RequestVault } from "@event-service-agent/platform/request-vault"
-import { Effect, Layer, Option, References } from "effect"
+import { Effect, Layer, References } from "effect"
 import { InvalidSettings, type Settings } from "./config.ts"
 import { layerLogs } from "./log-line.ts"
 import { ownerOf } from "./nats-settings.ts"
@@ -36,22 +36,18 @@ export const layerExecutor = (
       )
       return Layer.effectDiscard(sayReady(nats.servers)).pipe(
         Layer.provide(executor),
-        Layer.provide(ExecutorLink.layer),
-        Layer.provide(Layer.mergeAll(broker, client, RequestVault.layer(secret)))
+        Layer.provide(ExecutorLink.layer.pipe(Layer.provide(broker))),
+        Layer.provide(Layer.merge(client, RequestVault.layer(secret)))
       )
     })
   ).pipe(Layer.provide(layerLogs(settings)))
 
 /** Whatever the level: nothing else tells that it runs. */
-const sayReady = Effect.fnUntraced(function* (servers: ReadonlyArray<string>) {
-  const { trouble } = yield* Broker
-  yield* Effect.logInfo("executor ready").pipe(
+const sayReady = (servers: ReadonlyArray<string>) =>
+  Effect.logInfo("executor ready").pipe(
     Effect.annotateLogs({ nats: servers.join(", ") }),
-    Effect.provideService(References.MinimumLogLevel, "Info")
+    Effect.provideService(References.MinimumLogLevel, "Info"),
+    Effect.andThen(
+      Effect.addFinalizer(() => Effect.logInfo("stopping: calls under way may finish, a second signal cuts them off"))
+    )
   )
-  const problem = yield* trouble
-  if (Option.isSome(problem)) yield* Effect.logWarning("there is nothing to do until this is over", problem.value)
-  yield* Effect.addFinalizer(() =>
-    Effect.logInfo("stopping: calls under way may finish, a second signal cuts them off")
-  )
-})

@@ -3,6 +3,7 @@ import * as FetchHttpClient from "@event-service-agent/adapters/http/fetch-http-
 import { HostResolver } from "@event-service-agent/adapters/http/host-resolver"
 import * as SqliteAttemptStore from "@event-service-agent/adapters/sqlite/attempt-store"
 import * as SqliteDatabase from "@event-service-agent/adapters/sqlite/database"
+import * as SqliteEventLog from "@event-service-agent/adapters/sqlite/event-log"
 import * as SqliteOutbox from "@event-service-agent/adapters/sqlite/outbox"
 import * as SqliteRetention from "@event-service-agent/adapters/sqlite/retention"
 import * as SqliteServiceCallReader from "@event-service-agent/adapters/sqlite/service-call-reader"
@@ -16,6 +17,7 @@ import * as Execution from "@event-service-agent/execution/execution"
 import * as Orchestration from "@event-service-agent/orchestration/orchestration"
 import { type EgressAllow, EgressPolicy, parseEgressAllow } from "@event-service-agent/platform/egress-policy"
 import { RequestVault } from "@event-service-agent/platform/request-vault"
+import { Stopping } from "@event-service-agent/platform/stopping"
 import { TimerPort } from "@event-service-agent/platform/timer-port"
 import * as Timer from "@event-service-agent/timer/timer"
 import { Effect, Layer, Result } from "effect"
@@ -70,6 +72,7 @@ const layerStorage = (dbPath: string) =>
   Layer.mergeAll(
     SqliteTransaction.layer,
     SqliteOutbox.layer,
+    SqliteEventLog.layer,
     SqliteServiceCallRepository.layer,
     SqliteServiceCallReader.layer,
     SqliteTimerStore.layer,
@@ -81,7 +84,8 @@ const layerStorage = (dbPath: string) =>
 const layerHttp = ({ host, port, allowedHosts, nats }: Settings) =>
   BunHttpServer.layer({ host, port, drainMs: HTTP_DRAIN_MS }).pipe(
     Layer.provide(Api.layer({ hosts: allowedHosts, ...(nats === null ? {} : { eventPrefix: nats.prefix }) })),
-    Layer.provide(HttpRouter.layer)
+    Layer.provide(HttpRouter.layer),
+    Layer.provide(Stopping.layer)
   )
 
 const allowEcho = (port: number | null): EgressAllow =>

@@ -9,8 +9,11 @@ export const MAY_IMPORT: Readonly<Record<string, ReadonlyArray<string>>> = {
   execution: ["schemas", "platform"],
   // Reading calls goes through the port that orchestration defines for it, and nothing else of orchestration.
   api: ["schemas", "platform", "orchestration/ports/service-call-reader"],
-  adapters: ["schemas", "platform", "orchestration", "timer", "execution", "api"],
+  // What it bundles and serves.
+  adapters: ["schemas", "platform", "orchestration", "timer", "execution", "api", "ui"],
   server: ["schemas", "platform", "orchestration", "timer", "execution", "api", "adapters"],
+  // Runs in the browser, and knows the service by its HTTP surface alone.
+  ui: ["schemas", "api/contract"],
   bench: []
 }
 
@@ -63,8 +66,8 @@ const namingProblems = (file: SourceFile, name: string): ReadonlyArray<string> =
   const problems: Array<string> = []
   const code = file.text.replaceAll(/\/\*[\s\S]*?\*\/|\/\/.*/g, "")
   if (!KNOWS_BUN.has(name) && /\bBun\./.test(code)) problems.push(`${file.path} may not know the runtime: Bun`)
-  // One way out for requests: the guarded client. The benchmarks only measure.
-  if (name !== "bench") problems.push(...waysOutOf(file.path, file.text))
+  // One way out for requests: the guarded client. The benchmarks only measure, the page runs in the browser.
+  if (name !== "bench" && name !== "ui") problems.push(...waysOutOf(file.path, file.text))
   if (name !== "adapters" && name !== "bench" && /\b(INSERT INTO|DELETE FROM|CREATE TABLE)\b/.test(code)) {
     problems.push(`${file.path} may not hold SQL: it belongs to the adapters`)
   }

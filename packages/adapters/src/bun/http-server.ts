@@ -1,3 +1,4 @@
+import { Stopping } from "@event-service-agent/platform/stopping"
 import { Context, Effect, Layer, Schema, type Scope } from "effect"
 import { HttpEffect, HttpRouter, type HttpServerRequest } from "effect/http"
 import { codeOf } from "../error-code.ts"
@@ -10,6 +11,10 @@ export const BUN_BODY_BYTES_MAX = 8_388_608
  * what they may cost otherwise; heads of more than 16 KiB or 200 headers it refuses.
  */
 export const IDLE_SECONDS_MAX = 10
+/** The same for streams of events, which say something every 15 seconds: who takes none of it is gone or stuck. */
+const STREAM_IDLE_SECONDS_MAX = 30
+/** The same until an answer that the client would wait for, up to 60 seconds, is there. */
+const WAITING_SECONDS_MAX = 70
 /** How long requests that are under way may take when the server stops. */
 export const DRAIN_MS = 20_000
 
@@ -43,6 +48,7 @@ export class BunHttpServer extends Context.Service<
 
 const serve = Effect.fnUntraced(function* ({ host, port, drainMs = DRAIN_MS }: BunHttpServerOptions) {
   const router = yield* HttpRouter.HttpRouter
+  const stopping = yield* Stopping
   const context = yield* Effect.context<never>()
   const handle = HttpEffect.toWebHandlerWith<never, HttpServerRequest.HttpServerRequest | Scope.Scope>(context)(
     router.asHttpEffect()
@@ -58,12 +64,24 @@ const serve = Effect.fnUntraced(function* ({ host, port, drainMs = DRAIN_MS }: B
           development: false,
           // Outside of development Bun lets a second program listen on the same port, and share the requests.
           reusePort: false,
-          fetch: (request) => handle(request).then((response) => closeIfUnread(request, response))
+          fetch: (request, server) => {
+            const waits = mayWait(request)
+            if (waits) server.timeout(request, WAITING_SECONDS_MAX)
+            return handle(request).then((response) => {
+              // What is set stays for what comes next on the connection.
+              if (isEventStream(response)) server.timeout(request, STREAM_IDLE_SECONDS_MAX)
+              else if (waits) server.timeout(request, IDLE_SECONDS_MAX)
+              return closeIfUnread(request, response)
+            })
+          }
         }),
       catch: (cause) => new ListenFailed({ message: explain(cause, host, port) })
     }),
     (server) =>
-      Effect.promise(() => server.stop()).pipe(
+      Effect.andThen(
+        stopping.open,
+        Effect.promise(() => server.stop())
+      ).pipe(
         Effect.timeoutOrElse({
           duration: drainMs,
           orElse: () =>
@@ -75,6 +93,12 @@ const serve = Effect.fnUntraced(function* ({ host, port, drainMs = DRAIN_MS }: B
   )
   return BunHttpServer.of({ url: server.url })
 })
+
+/** Whether the client may have asked for an answer that takes its time. */
+const mayWait = ({ method, headers }: Request): boolean => method === "POST" && headers.has("prefer")
+
+const isEventStream = ({ headers }: Response): boolean =>
+  headers.get("content-type")?.startsWith("text/event-stream") === true
 
 /** While a body is still coming in that nobody will read, Bun takes its connection for busy, and would not stop. */
 const closeIfUnread = (request: Request, response: Response): Response => {

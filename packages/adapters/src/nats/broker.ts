@@ -16,6 +16,8 @@ const RECONNECT_WAIT_MS = 500
 const PING_INTERVAL_MS = 5_000
 const PINGS_OUT_MAX = 2
 const CHECK_AGAIN_MS = 1_000
+/** For the last acknowledgements. Without them the broker sends again what has taken effect, which has none. */
+const DRAIN_MS = 150
 
 /** Where NATS is, and who we are there. */
 export interface BrokerOptions extends TopologyOptions {
@@ -98,8 +100,9 @@ const makeBroker = Effect.fnUntraced(function* (options: BrokerOptions, ensure: 
     yield* Effect.promise(async () => {
       for await (const status of connection.status()) {
         if (status.type === "disconnect" || status.type === "staleConnection") {
+          // Each refusal ends with one more.
+          if (isConnected) problem = "NATS is not reachable"
           isConnected = false
-          problem = "NATS is not reachable"
           isReady.closeUnsafe()
         } else if (status.type === "reconnect") {
           isConnected = true
@@ -142,9 +145,13 @@ const makeBroker = Effect.fnUntraced(function* (options: BrokerOptions, ensure: 
   const opening = yield* Effect.forkIn(open, scope)
   const opened = Fiber.join(opening)
   yield* Effect.addFinalizer(() =>
-    Effect.promise(async () => {
-      await client?.connection.drain().catch(() => client?.connection.close())
-    })
+    Effect.promise(async () => client?.connection.drain()).pipe(
+      Effect.interruptible,
+      Effect.timeoutOption(DRAIN_MS),
+      // A broker that stands still would let the drain wait until it is taken for dead.
+      Effect.catchCause(() => Effect.void),
+      Effect.andThen(Effect.promise(async () => client?.connection.close()))
+    )
   )
   const inTime = yield* Effect.timeoutOption(opened, CONNECT_WAIT_MS)
   isStarting = false

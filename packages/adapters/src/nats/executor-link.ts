@@ -8,7 +8,7 @@ import {
 import { catalogue } from "@event-service-agent/schemas/messages/catalogue"
 import { deskSubjects, HEADERS, streamNames } from "@event-service-agent/schemas/nats"
 import type { ConsumerMessages, JsMsg } from "@nats-io/jetstream"
-import { Effect, FiberSet, Layer, Schema } from "effect"
+import { Effect, FiberSet, Layer, Option, Schema } from "effect"
 import { Broker } from "./broker.ts"
 
 /** Starts that are taken from the broker at once: others may have places for the rest. */
@@ -65,6 +65,7 @@ export const layer = Layer.effect(
         const inHand = new Set<JsMsg>()
         let messages: ConsumerMessages | undefined
         let isStopping = false
+        let told: string | undefined
 
         const take = (message: JsMsg) =>
           toStart(message).pipe(
@@ -80,9 +81,17 @@ export const layer = Layer.effect(
               })
             )
           )
+        const tell = Effect.gen(function* () {
+          const trouble = Option.getOrUndefined(yield* broker.trouble)
+          if (trouble !== undefined && trouble !== told) yield* Effect.logWarning("no calls come in", trouble)
+          if (trouble === undefined && told !== undefined) yield* Effect.logInfo("calls come in again")
+          told = trouble
+        })
         // The next ones are fetched when it is known what becomes of these: until then others may have them.
-        const fetch = Effect.gen(function* () {
+        const fetchNext = Effect.gen(function* () {
+          yield* tell
           const { stream } = yield* broker.ready
+          yield* tell
           yield* Effect.tryPromise(async () => {
             const durable = await stream.consumers.get(streamNames(broker.prefix).work, "execution")
             if (isStopping) return
@@ -103,7 +112,7 @@ export const layer = Layer.effect(
             for (const message of inHand) message.nak()
           })
         )
-        yield* Effect.forkScoped(Effect.forever(fetch))
+        yield* Effect.forkScoped(Effect.forever(fetchNext))
         yield* Effect.addFinalizer(() =>
           Effect.sync(() => {
             isStopping = true

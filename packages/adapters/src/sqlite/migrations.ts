@@ -186,6 +186,53 @@ export const migrations: ReadonlyArray<string> = [
   `
   CREATE INDEX deliveries_of_call ON deliveries (consumer, tenant_id, service_call_id);
   `,
+  // Counts of calls by status and tag, kept by the database itself, whoever writes or prunes. A call may repeat another.
+  // The horizon is the last event that was deleted: who has seen less has lost something.
+  `
+  ALTER TABLE submissions ADD COLUMN cloned_from TEXT;
+  ALTER TABLE service_calls ADD COLUMN cloned_from TEXT;
+
+  CREATE TABLE service_call_counts (
+    tenant_id TEXT NOT NULL,
+    kind      TEXT NOT NULL,
+    name      TEXT NOT NULL,
+    calls     INTEGER NOT NULL,
+    PRIMARY KEY (tenant_id, kind, name)
+  ) STRICT, WITHOUT ROWID;
+  INSERT INTO service_call_counts SELECT tenant_id, 'status', status, count(*) FROM service_calls GROUP BY 1, 3;
+  INSERT INTO service_call_counts SELECT tenant_id, 'tag', tag, count(*) FROM service_call_tags GROUP BY 1, 3;
+
+  CREATE TRIGGER count_inserted_call AFTER INSERT ON service_calls BEGIN
+    INSERT INTO service_call_counts VALUES (new.tenant_id, 'status', new.status, 1)
+      ON CONFLICT DO UPDATE SET calls = calls + 1;
+  END;
+  CREATE TRIGGER count_changed_call AFTER UPDATE OF status ON service_calls WHEN new.status <> old.status BEGIN
+    UPDATE service_call_counts SET calls = calls - 1
+      WHERE tenant_id = old.tenant_id AND kind = 'status' AND name = old.status;
+    INSERT INTO service_call_counts VALUES (new.tenant_id, 'status', new.status, 1)
+      ON CONFLICT DO UPDATE SET calls = calls + 1;
+  END;
+  CREATE TRIGGER count_deleted_call AFTER DELETE ON service_calls BEGIN
+    UPDATE service_call_counts SET calls = calls - 1
+      WHERE tenant_id = old.tenant_id AND kind = 'status' AND name = old.status;
+  END;
+  CREATE TRIGGER count_inserted_tag AFTER INSERT ON service_call_tags BEGIN
+    INSERT INTO service_call_counts VALUES (new.tenant_id, 'tag', new.tag, 1)
+      ON CONFLICT DO UPDATE SET calls = calls + 1;
+  END;
+  CREATE TRIGGER count_deleted_tag AFTER DELETE ON service_call_tags BEGIN
+    UPDATE service_call_counts SET calls = calls - 1
+      WHERE tenant_id = old.tenant_id AND kind = 'tag' AND name = old.tag;
+    DELETE FROM service_call_counts
+      WHERE tenant_id = old.tenant_id AND kind = 'tag' AND name = old.tag AND calls = 0;
+  END;
+
+  CREATE TABLE event_horizon (seq INTEGER NOT NULL) STRICT;
+  INSERT INTO event_horizon SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'outbox'), 0);
+  CREATE TRIGGER move_event_horizon AFTER DELETE ON outbox WHEN old.type LIKE 'ServiceCall%' BEGIN
+    UPDATE event_horizon SET seq = old.seq WHERE seq < old.seq;
+  END;
+  `,
   // An executor elsewhere goes on with its attempt when the process that granted it ends.
   `
   ALTER TABLE execution_attempts ADD COLUMN is_remote INTEGER NOT NULL DEFAULT 0;

@@ -1,11 +1,13 @@
 import type { SQLQueryBindings } from "bun:sqlite"
 import type { Failed, ServiceCall } from "@event-service-agent/orchestration/domain/service-call"
 import {
+  COUNTED_TAGS_MAX,
   type Cursor,
   type ServiceCallDetail,
   type ServiceCallFilter,
   ServiceCallReader,
   type ServiceCallSummary,
+  STARRED,
   type Status
 } from "@event-service-agent/orchestration/ports/service-call-reader"
 import type { TenantId } from "@event-service-agent/schemas/ids"
@@ -17,7 +19,7 @@ import { type ServiceCallRow, toServiceCall } from "./service-call-rows.ts"
 
 /** All but the sealed request, which nobody lists and which may be large. */
 const LISTED_COLUMNS = `c.tenant_id, c.service_call_id, c.revision, c.status, c.name, c.request, NULL AS sealed, c.tags,
-  c.timeout_ms, c.on_unknown, c.keep_request, c.correlation_id, c.accepted_at, c.due_at, c.submitted_at,
+  c.timeout_ms, c.on_unknown, c.keep_request, c.cloned_from, c.correlation_id, c.accepted_at, c.due_at, c.submitted_at,
   c.scheduled_at, c.is_due, c.started_at, c.attempt, c.attempt_started_at, c.finished_at, c.lateness_ms, c.outcome`
 
 export const layer = Layer.effect(
@@ -27,13 +29,24 @@ export const layer = Layer.effect(
     const get = reader.prepare<ServiceCallRow>(
       "SELECT * FROM service_calls WHERE tenant_id = ? AND service_call_id = ?"
     )
+    const sealed = reader.prepare<{ readonly sealed: Uint8Array; readonly keep_request: 0 | 1 }>(
+      `SELECT sealed, keep_request FROM service_calls
+       WHERE tenant_id = ? AND service_call_id = ? AND sealed IS NOT NULL`
+    )
+    const countStatuses = reader.prepare<{ readonly name: Status; readonly calls: number }>(
+      "SELECT name, calls FROM service_call_counts WHERE tenant_id = ? AND kind = 'status' AND calls > 0"
+    )
+    const countTags = reader.prepare<{ readonly tag: string; readonly calls: number }>(
+      `SELECT name AS tag, calls FROM service_call_counts WHERE tenant_id = ? AND kind = 'tag'
+       ORDER BY name = '${STARRED}' DESC, calls DESC, name LIMIT ${COUNTED_TAGS_MAX}`
+    )
     // One statement for each combination of filters in use, of which there are at most 144: all values are bound.
     const lists = new Map<string, Prepared<ServiceCallRow>>()
 
     return ServiceCallReader.of({
       get: (key) =>
         Effect.map(get.first(key.tenantId, key.serviceCallId), (row) =>
-          row === undefined ? Option.none() : Option.some(toDetail(toServiceCall(row)))
+          row === undefined ? Option.none() : Option.some(toDetail(toServiceCall(row), row.sealed !== null))
         ),
       list: (tenantId, filter, page) =>
         Effect.suspend(() => {
@@ -41,7 +54,18 @@ export const layer = Layer.effect(
           const list = lists.get(sql) ?? reader.prepare<ServiceCallRow>(sql)
           lists.set(sql, list)
           return Effect.map(list.all(...bindings), (rows) => rows.map((row) => toSummary(toServiceCall(row))))
-        })
+        }),
+      sealed: (key) =>
+        Effect.map(sealed.first(key.tenantId, key.serviceCallId), (row) =>
+          row === undefined ? Option.none() : Option.some({ sealed: row.sealed, keepRequest: row.keep_request === 1 })
+        ),
+      counts: Effect.fnUntraced(function* (tenantId) {
+        const statuses = yield* countStatuses.all(tenantId)
+        return {
+          statuses: new Map(statuses.map(({ name, calls }) => [name, calls])),
+          tags: yield* countTags.all(tenantId)
+        }
+      })
     })
   })
 )
@@ -116,10 +140,12 @@ const toSummary = (call: ServiceCall): ServiceCallSummary => ({
   correlationId: call.correlationId
 })
 
-const toDetail = (call: ServiceCall): ServiceCallDetail => ({
+const toDetail = (call: ServiceCall, requestKept: boolean): ServiceCallDetail => ({
   ...toSummary(call),
   timeoutMs: call.timeoutMs,
   onUnknown: call.onUnknown,
+  clonedFrom: call.clonedFrom,
+  requestKept,
   history: historyOf(call),
   attempt: "attempt" in call ? call.attempt : null,
   outcome: outcomeOf(call)

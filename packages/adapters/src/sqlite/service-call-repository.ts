@@ -26,9 +26,9 @@ export const layer = Layer.effect(
     )
     const insert = writer.prepare(
       `INSERT INTO service_calls (tenant_id, service_call_id, name, request, timeout_ms, on_unknown, keep_request,
-         correlation_id, accepted_at, due_at, submitted_at, revision, status, tags, scheduled_at, is_due, started_at,
+         cloned_from, correlation_id, accepted_at, due_at, submitted_at, revision, status, tags, scheduled_at, is_due, started_at,
          attempt, attempt_started_at, finished_at, lateness_ms, outcome, sealed)
-       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`
     )
     const updateWith = (more: string) =>
       writer.prepare(

@@ -24,6 +24,7 @@ export interface ServiceCallRow {
   readonly timeout_ms: number
   readonly on_unknown: OnUnknown
   readonly keep_request: 0 | 1
+  readonly cloned_from: ServiceCallId | null
   readonly correlation_id: CorrelationId
   readonly accepted_at: number
   readonly due_at: number
@@ -72,6 +73,7 @@ export const fixedColumns = (call: ServiceCall) => [
   call.timeoutMs,
   call.onUnknown,
   call.keepRequest ? 1 : 0,
+  call.clonedFrom,
   call.correlationId,
   toMillis(call.acceptedAt),
   toMillis(call.dueAt),
@@ -89,6 +91,7 @@ export const toServiceCall = (row: ServiceCallRow): ServiceCall => {
     timeoutMs: row.timeout_ms,
     onUnknown: row.on_unknown,
     keepRequest: row.keep_request === 1,
+    clonedFrom: row.cloned_from,
     acceptedAt: fromMillis(row.accepted_at),
     dueAt: fromMillis(row.due_at),
     correlationId: row.correlation_id,

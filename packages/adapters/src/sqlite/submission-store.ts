@@ -17,6 +17,7 @@ interface SubmissionRow {
   readonly tags: string
   readonly timeout_ms: number
   readonly on_unknown: OnUnknown
+  readonly cloned_from: ServiceCallId | null
   readonly correlation_id: CorrelationId
 }
 
@@ -29,7 +30,7 @@ export const layer = Layer.effect(
     const reader = yield* ReadConnection
     const insert = writer.prepare(
       `INSERT INTO submissions (tenant_id, service_call_id, fingerprint, accepted_at, due_at, name, request, tags,
-         timeout_ms, on_unknown, correlation_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`
+         timeout_ms, on_unknown, cloned_from, correlation_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`
     )
     const newestOf = reader.prepare<SubmissionRow>(
       `SELECT s.* FROM json_each(?) id CROSS JOIN submissions s ON s.tenant_id = ? AND s.service_call_id = id.value
@@ -56,6 +57,7 @@ export const layer = Layer.effect(
           JSON.stringify(submission.tags),
           submission.timeoutMs,
           submission.onUnknown,
+          submission.clonedFrom,
           submission.correlationId
         )
         return changes === 1 ? Option.none() : yield* get(getWritten, submission)
@@ -84,5 +86,6 @@ const toSubmission = (row: SubmissionRow): Submission => ({
   tags: JSON.parse(row.tags),
   timeoutMs: row.timeout_ms,
   onUnknown: row.on_unknown,
+  clonedFrom: row.cloned_from,
   correlationId: row.correlation_id
 })

@@ -24,6 +24,8 @@ export interface Submission {
   readonly tags: ReadonlyArray<string>
   readonly timeoutMs: number
   readonly onUnknown: OnUnknown
+  /** The call that this one repeats. */
+  readonly clonedFrom: ServiceCallId | null
   readonly correlationId: CorrelationId
 }
 

@@ -18,7 +18,12 @@ export type StartTaken = "done" | "later"
 export class LinkError extends Schema.TaggedError<LinkError>()("LinkError", {
   operation: Schema.String,
   cause: Schema.Defect()
-}) {}
+}) {
+  override get message(): string {
+    const { cause } = this
+    return `${this.operation}: ${cause instanceof Error ? cause.message : String(cause)}`
+  }
+}
 
 /** For so long a question to the agent waits for its answer: a link may hang for as long as its broker is away. */
 export const ANSWER_WAIT_MS = 4_000

@@ -49,7 +49,6 @@ export const holdRefused = (
 ): void => {
   const held = performing.get(nameOf(attempt))
   if (!held?.lease.isRemote || held.lease.processId !== executorId) return
-  if (!isPerforming(performing, attempt, nowNanos)) return
   const untilNanos = nowNanos + nanosOf(REFUSED_REPORT_MS)
   if (untilNanos > held.leaseEndNanos) hold(performing, attempt, untilNanos)
 }

@@ -1,5 +1,5 @@
 import type { OnUnknown, RedactedRequest } from "@event-service-agent/schemas/http-request"
-import type { CorrelationId, ServiceCallKey } from "@event-service-agent/schemas/ids"
+import type { CorrelationId, ServiceCallId, ServiceCallKey } from "@event-service-agent/schemas/ids"
 import type { ErrorMeta, ResponseMeta } from "@event-service-agent/schemas/outcome"
 import { Data, DateTime, Result } from "effect"
 
@@ -14,6 +14,8 @@ interface Details extends ServiceCallKey {
   readonly onUnknown: OnUnknown
   /** Whether the sealed request outlives the end of the call. */
   readonly keepRequest: boolean
+  /** The call that this one repeats. */
+  readonly clonedFrom: ServiceCallId | null
   readonly acceptedAt: DateTime.Utc
   readonly dueAt: DateTime.Utc
   readonly correlationId: CorrelationId

@@ -32,6 +32,10 @@ export interface ServiceCallDetail extends ServiceCallSummary {
   readonly onUnknown: OnUnknown
   /** The states it has been in, oldest first. */
   readonly history: ReadonlyArray<{ readonly status: Status; readonly at: DateTime.Utc }>
+  /** The call that this one repeats. */
+  readonly clonedFrom: ServiceCallId | null
+  /** Whether the sealed request is still there, so that the call can be repeated as it was. */
+  readonly requestKept: boolean
   readonly attempt: { readonly number: number; readonly startedAt: DateTime.Utc } | null
   readonly outcome: Outcome | null
 }
@@ -40,6 +44,13 @@ export type Outcome =
   | { readonly type: "Succeeded"; readonly response: ResponseMeta }
   | { readonly type: "Failed"; readonly error: ErrorMeta }
   | { readonly type: "Cancelled"; readonly reason: string | null }
+
+/** What it takes to repeat a call. */
+export interface KeptRequest {
+  readonly sealed: Uint8Array
+  /** Whether it outlives the end of the call. */
+  readonly keepRequest: boolean
+}
 
 /** A place in the order of the list: newest accepted first, then the greatest id. */
 export interface Cursor {
@@ -60,6 +71,17 @@ export interface ServiceCallFilter {
   readonly text?: string
 }
 
+/** How many calls a tenant has. */
+export interface ServiceCallCounts {
+  readonly statuses: ReadonlyMap<Status, number>
+  /** The most used first, at most `COUNTED_TAGS_MAX`; `starred` is among them whenever a call has it. */
+  readonly tags: ReadonlyArray<{ readonly tag: string; readonly calls: number }>
+}
+
+export const COUNTED_TAGS_MAX = 100
+/** The tag of calls that somebody wants to find again. */
+export const STARRED = "starred"
+
 /** How others look at service calls: committed states only, one tenant at a time, never holding up the writer. */
 export class ServiceCallReader extends Context.Service<
   ServiceCallReader,
@@ -71,5 +93,9 @@ export class ServiceCallReader extends Context.Service<
       filter: ServiceCallFilter,
       page: { readonly after?: Cursor; readonly limit: number }
     ) => Effect.Effect<ReadonlyArray<ServiceCallSummary>, StorageError>
+    /** The sealed request, as long as it is there. */
+    readonly sealed: (key: ServiceCallKey) => Effect.Effect<Option.Option<KeptRequest>, StorageError>
+    /** Counters, which cost the same however many calls there are. */
+    readonly counts: (tenantId: TenantId) => Effect.Effect<ServiceCallCounts, StorageError>
   }
 >()("@event-service-agent/orchestration/ServiceCallReader") {}

@@ -1,6 +1,7 @@
-import { Schema } from "effect"
+import { Effect, Schema } from "effect"
 import { message } from "../envelope.ts"
 import { OnUnknown, RedactedRequest, SealedRequest } from "../http-request.ts"
+import { ServiceCallId } from "../ids.ts"
 import { Tags } from "../tags.ts"
 import { Timestamp } from "../time.ts"
 
@@ -19,7 +20,9 @@ export const SubmitServiceCall = message({
     /** Milliseconds that one attempt may take, from the send to the end of the answer. */
     timeoutMs: Schema.Int,
     onUnknown: OnUnknown,
-    keepRequest: Schema.Boolean
+    keepRequest: Schema.Boolean,
+    /** The call that this one repeats. */
+    clonedFrom: Schema.NullOr(ServiceCallId).pipe(Schema.withDecodingDefaultTypeKey(Effect.succeed(null)))
   }
 })
 

@@ -2,6 +2,7 @@ import { isBuiltin } from "node:module"
 
 /** What may open a connection, beyond what everybody may use. Everything not listed here goes through HttpClientPort. */
 const MAY_USE: Readonly<Record<string, ReadonlyArray<string>>> = {
+  "packages/adapters/src/bun/page.ts": ["Bun.build"],
   "packages/adapters/src/http/fetch-http-client.ts": ["fetch", "node:tls"],
   "packages/adapters/src/http/host-resolver.ts": ["node:dns", "Bun.dns"]
 }
@@ -31,7 +32,8 @@ const EFFECT_NAME_OUT = /^(FetchHttpClient|HttpClient|HttpApiClient)$/
 const GLOBAL =
   /(?<![.\w$#-])(?:(?:self|global|window)\s*(?:\.|\[\s*["'`])\s*)?(fetch|WebSocket|EventSource|XMLHttpRequest|Worker|SharedWorker|globalThis|eval|Function)\b(?![:\w-])/g
 const BUN = /(?<![.\w$#"'`-])Bun\b(?:\s*\.\s*([\w$]+))?/g
-const IMPORT = /\b(?:import|export)\b(?:([\w$*{},\s]*?)\bfrom)?\s*"([^"]+)"/g
+// Not within the texts "export" and "…/export".
+const IMPORT = /(?<!["/])\b(?:import|export)\b(?:([\w$*{},\s]*?)\bfrom)?\s*"([^"]+)"/g
 const CALLED_IMPORT = /\b(?:import|require)\s*\(\s*(?:"([^"]+)"\s*\))?/g
 
 /** A sentence for each way in which this source file could reach another host beside the guarded client. */

@@ -174,7 +174,8 @@ const accept = Effect.fnUntraced(function* (call: PlannedCall) {
     request: redactRequest(spec),
     tags: ["new"],
     timeoutMs: call.timeoutMs,
-    onUnknown: call.onUnknown
+    onUnknown: call.onUnknown,
+    clonedFrom: null
   }
   const sealed = yield* vault.seal(call.key, spec)
   const payload = { ...content, sealed, keepRequest: call.keepRequest }
