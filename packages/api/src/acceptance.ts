@@ -11,12 +11,19 @@ import { Transaction } from "@event-service-agent/platform/transaction"
 import { type RequestSpec, redactRequest } from "@event-service-agent/schemas/http-request"
 import { type CorrelationId, newServiceCallId, ServiceCallId, type TenantId } from "@event-service-agent/schemas/ids"
 import type { MessageDraft } from "@event-service-agent/schemas/messages/catalogue"
-import { DateTime, Effect, Option, Result } from "effect"
+import { DateTime, Effect, Metric, Option, Result } from "effect"
 import { checkSubmission, dueErrors, keyErrors } from "./check-submission.ts"
 import { type Submission, SubmissionStore } from "./ports/submission-store.ts"
 import { IdempotencyKeyReused, RequestNotKept } from "./problem.ts"
 import { invalid } from "./read-json.ts"
 import { TIMEOUT_DEFAULT_MS } from "./submission-body.ts"
+
+const submissions = Metric.counter("esa_submissions_total", {
+  description: "Submissions that were answered with a call: a new one, or the one that has their idempotency key",
+  incremental: true
+})
+const accepted = Metric.withAttributes(submissions, { result: "accepted" })
+const replayed = Metric.withAttributes(submissions, { result: "replayed" })
 
 export interface Accepted {
   readonly submission: Submission
@@ -53,8 +60,9 @@ export const makeAcceptSubmission = Effect.gen(function* () {
   const take = Effect.fnUntraced(function* (submission: Submission, request: RequestSpec, keepRequest: boolean) {
     const sealed = yield* vault.seal(submission, request)
     const earlier = yield* transaction.run(record(submission, sealed, keepRequest))
-    if (Option.isNone(earlier)) return { submission, isReplay: false } satisfies Accepted
-    return yield* replay(earlier.value, submission.fingerprint)
+    if (Option.isSome(earlier)) return yield* replay(earlier.value, submission.fingerprint)
+    yield* Metric.update(accepted, 1)
+    return { submission, isReplay: false } satisfies Accepted
   })
 
   const accept = Effect.fnUntraced(function* (tenantId: TenantId, sent: Sent, correlationId: CorrelationId) {
@@ -141,6 +149,7 @@ const replay = Effect.fnUntraced(function* (earlier: Submission, fingerprint: st
       serviceCallId: earlier.serviceCallId
     })
   }
+  yield* Metric.update(replayed, 1)
   return { submission: earlier, isReplay: true } satisfies Accepted
 })
 

@@ -9,6 +9,7 @@ import { ASYNCAPI_PATH, DOCS_PATH, type EdgeOptions, layerEdge, METRICS_PATH, OP
 import { layerAdmin, layerHealth, layerServiceCalls } from "./handlers.ts"
 import { ServiceCallNotFound } from "./problem.ts"
 import { fieldErrors, invalid } from "./read-json.ts"
+import type { Caps } from "./why.ts"
 
 const PLACES = { Params: "path", Query: "query", Headers: "header", Payload: "body" } as const
 
@@ -25,13 +26,17 @@ const layerRequestSchemaErrors = HttpApiMiddleware.layerSchemaErrorTransform(Req
 export interface ApiOptions extends EdgeOptions {
   /** What the names of streams and subjects on NATS begin with. */
   readonly eventPrefix?: string
+  /** Calls that may be in flight, for `why`. */
+  readonly caps?: Caps
 }
 
+const NO_CAPS: Caps = { total: Number.MAX_SAFE_INTEGER, perTenant: Number.MAX_SAFE_INTEGER }
+
 /** The routes of the module, for the server to put on its router. */
-export const layer = ({ eventPrefix = PREFIX_DEFAULT, ...edge }: ApiOptions) =>
+export const layer = ({ eventPrefix = PREFIX_DEFAULT, caps = NO_CAPS, ...edge }: ApiOptions) =>
   Layer.mergeAll(
     HttpApiBuilder.layer(Api, { openapiPath: OPENAPI_PATH }).pipe(
-      Layer.provide([layerServiceCalls, layerAdmin, layerHealth]),
+      Layer.provide([layerServiceCalls(caps), layerAdmin, layerHealth]),
       Layer.provide(layerRequestSchemaErrors),
       Layer.provide(HttpServer.layerServices)
     ),

@@ -112,6 +112,21 @@ export const CallStats = Schema.Struct({
   })
 }).annotate({ identifier: "CallStats" })
 
+const millis = Schema.Int
+export const Why = Schema.Struct({
+  serviceCallId: ServiceCallId,
+  status: Status,
+  gate: Schema.Literals(["dead-letter", "queued", "timer", "tenant-cap", "global-cap", "turn", "running", "done"]),
+  summary: Schema.String.annotate({ description: "For people" }),
+  nextWakeUpAt: Schema.NullOr(Timestamp),
+  numbers: Schema.Record(Schema.String, Schema.Finite),
+  lateness: Schema.NullOr(
+    Schema.Struct({ totalMs: millis, releaseMs: millis, claimMs: millis, sendMs: millis }).annotate({
+      description: "How the lateness of a call that was sent divides: until its release, its claim, its send"
+    })
+  )
+}).annotate({ identifier: "Why" })
+
 const DeadLetter = Schema.Struct({
   consumer: Schema.Literals(CONSUMERS),
   seq: Schema.Int,
@@ -262,6 +277,14 @@ const ServiceCalls = HttpApiGroup.make("serviceCalls")
       success: CallDetail,
       error: ServiceCallNotFound
     }).annotateMerge(OpenApi.annotations({ summary: "Everything about one call" })),
+    HttpApiEndpoint.get("why", `${calls}/:serviceCallId/why`, {
+      params: call,
+      query: noQuery,
+      success: Why,
+      error: ServiceCallNotFound
+    }).annotateMerge(
+      OpenApi.annotations({ summary: "Why a call waits: the gate, the numbers, the next wake-up; and why it was late" })
+    ),
     HttpApiEndpoint.post("cancel", `${calls}/:serviceCallId/cancel`, {
       params: call,
       query: noQuery,

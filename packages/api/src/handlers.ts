@@ -1,7 +1,7 @@
-import type {
-  ServiceCallDetail,
+import {
+  type ServiceCallDetail,
   ServiceCallReader,
-  Status
+  type Status
 } from "@event-service-agent/orchestration/ports/service-call-reader"
 import { EventBusPort } from "@event-service-agent/platform/event-bus"
 import { type DeadLetter, Outbox } from "@event-service-agent/platform/outbox"
@@ -10,7 +10,7 @@ import { Transaction } from "@event-service-agent/platform/transaction"
 import type { Consumer } from "@event-service-agent/schemas/envelope"
 import type { ServiceCallKey } from "@event-service-agent/schemas/ids"
 import { fromMillis } from "@event-service-agent/schemas/time"
-import { Context, Effect, Option, Schema, Scope, Stream } from "effect"
+import { Context, DateTime, Effect, Option, Schema, Scope, Stream } from "effect"
 import { type HttpServerRequest, HttpServerResponse } from "effect/http"
 import { HttpApiBuilder, HttpApiSchema } from "effect/http-api"
 import { type Accepted, makeAcceptSubmission } from "./acceptance.ts"
@@ -41,6 +41,7 @@ import {
   statusOf
 } from "./read-service-calls.ts"
 import { setServiceCallTags } from "./set-service-call-tags.ts"
+import { type Caps, whyOf } from "./why.ts"
 
 /** What is wrong with the storage, for clients: the log has more. */
 const troubleOf = (error: StorageError): string => {
@@ -72,113 +73,136 @@ const withServices = <Services>() =>
         Effect.provideContext(orUnavailable(self), Context.omit(Scope.Scope)(services))
   )
 
-export const layerServiceCalls = HttpApiBuilder.group(Api, "serviceCalls", (handlers) =>
-  Effect.gen(function* () {
-    const { accept, repeat } = yield* makeAcceptSubmission
-    const liveEvents = yield* makeLiveEvents
-    const awaitEnd = makeAwaitEnd()
-    const served = yield* withServices<ServiceCallReader | SubmissionStore | EventBusPort | Outbox | Transaction>()
+/** @param caps what `why` explains */
+export const layerServiceCalls = (caps: Caps) =>
+  HttpApiBuilder.group(Api, "serviceCalls", (handlers) =>
+    Effect.gen(function* () {
+      const { accept, repeat } = yield* makeAcceptSubmission
+      const liveEvents = yield* makeLiveEvents
+      const awaitEnd = makeAwaitEnd()
+      const served = yield* withServices<ServiceCallReader | SubmissionStore | EventBusPort | Outbox | Transaction>()
 
-    /** 202, or 200 for a replay, or 200 with everything about the call when the client waits and it ends in time. */
-    const answerAccepted = Effect.fnUntraced(function* (
-      { submission, isReplay }: Accepted,
-      prefer: string | undefined
-    ) {
-      const location = pathTo(submission)
-      const replayed = isReplay ? { "idempotency-replayed": "true" } : {}
-      const seconds = preferredWait(prefer)
-      if (seconds !== undefined) {
-        const ended = yield* awaitEnd(submission, seconds)
-        if (Option.isSome(ended)) {
-          const headers = { location, "preference-applied": `wait=${seconds}`, ...replayed }
-          return HttpServerResponse.jsonUnsafe(yield* withProblems(ended.value), { headers })
-        }
-      }
-      const reference = referenceTo(submission, isReplay ? yield* statusOf(submission) : "Submitted")
-      return HttpServerResponse.jsonUnsafe(reference, {
-        status: isReplay ? 200 : 202,
-        headers: { location, ...replayed }
-      })
-    })
-    // The hottest route writes its own answer: the contract's encoder would cost it a quarter of its time.
-    return handlers
-      .handleRaw(
-        "submit",
-        Effect.fnUntraced(function* ({ params, headers, request }) {
-          const correlationId = yield* RequestCorrelation
-          const sent = { body: yield* readJson(request), headerKey: headers["idempotency-key"] }
-          const accepted = yield* accept(params.tenantId, sent, correlationId)
-          if (accepted.isReplay || headers.prefer !== undefined) {
-            return yield* served(answerAccepted(accepted, headers.prefer))
+      /** 202, or 200 for a replay, or 200 with everything about the call when the client waits and it ends in time. */
+      const answerAccepted = Effect.fnUntraced(function* (
+        { submission, isReplay }: Accepted,
+        prefer: string | undefined
+      ) {
+        const location = pathTo(submission)
+        const replayed = isReplay ? { "idempotency-replayed": "true" } : {}
+        const seconds = preferredWait(prefer)
+        if (seconds !== undefined) {
+          const ended = yield* awaitEnd(submission, seconds)
+          if (Option.isSome(ended)) {
+            const headers = { location, "preference-applied": `wait=${seconds}`, ...replayed }
+            return HttpServerResponse.jsonUnsafe(yield* withProblems(ended.value), { headers })
           }
-          const reference = referenceTo(accepted.submission, "Submitted")
-          return HttpServerResponse.jsonUnsafe(reference, { status: 202, headers: { location: reference.links.self } })
-        }, orUnavailable)
-      )
-      .handleRaw(
-        "resend",
-        Effect.fnUntraced(function* ({ params, headers, request }) {
-          const correlationId = yield* RequestCorrelation
-          const { dueAt } = yield* decodeResend(yield* readJson(request, { whenEmpty: {} }))
-          const sent = { dueAt, headerKey: headers["idempotency-key"] }
-          const accepted = yield* repeat(yield* getServiceCall(params), sent, correlationId)
-          return yield* answerAccepted(accepted, headers.prefer)
-        }, served)
-      )
-      .handle(
-        "stats",
-        Effect.fnUntraced(function* ({ params }) {
-          return yield* countServiceCalls(params.tenantId)
-        }, served)
-      )
-      .handle(
-        "events",
-        Effect.fnUntraced(function* ({ params, headers }) {
-          return yield* liveEvents(params.tenantId, headers["last-event-id"])
-        }, served)
-      )
-      .handle(
-        "export",
-        Effect.fnUntraced(function* ({ params, query }) {
-          const context = yield* Effect.context<ServiceCallReader | SubmissionStore | Outbox>()
-          return Stream.provideContext(exportServiceCalls(params.tenantId, toFilter(query)), context)
-        }, served)
-      )
-      .handle(
-        "list",
-        Effect.fnUntraced(function* ({ params, query, request }) {
-          const { limit = PAGE_DEFAULT, cursor } = query
-          const filter = toFilter(query)
-          const page = { limit, ...(cursor === undefined ? {} : { after: cursor }) }
-          const { items, next } = yield* listServiceCalls(params.tenantId, filter, page)
-          return HttpApiSchema.withHeaders({
-            body: { items, next },
-            headers: next === null ? {} : { link: linkToNext(request, encodeCursor(next)) }
-          })
-        }, served)
-      )
-      .handle(
-        "detail",
-        Effect.fnUntraced(function* ({ params }) {
-          return yield* withProblems(yield* getServiceCall(params))
-        }, served)
-      )
-      .handleRaw(
-        "cancel",
-        Effect.fnUntraced(function* ({ params, request }) {
-          const { reason = null } = yield* decodeCancel(yield* readJson(request, { whenEmpty: {} }))
-          return yield* answer(yield* cancelServiceCall(params, reason))
-        }, served)
-      )
-      .handleRaw(
-        "setTags",
-        Effect.fnUntraced(function* ({ params, request }) {
-          const { tags } = yield* decodeTags(yield* readJson(request))
-          return yield* answer(yield* setServiceCallTags(params, tags))
-        }, served)
-      )
-  })
-)
+        }
+        const reference = referenceTo(submission, isReplay ? yield* statusOf(submission) : "Submitted")
+        return HttpServerResponse.jsonUnsafe(reference, {
+          status: isReplay ? 200 : 202,
+          headers: { location, ...replayed }
+        })
+      })
+      // The hottest route writes its own answer: the contract's encoder would cost it a quarter of its time.
+      return handlers
+        .handleRaw(
+          "submit",
+          Effect.fnUntraced(function* ({ params, headers, request }) {
+            const correlationId = yield* RequestCorrelation
+            const sent = { body: yield* readJson(request), headerKey: headers["idempotency-key"] }
+            const accepted = yield* accept(params.tenantId, sent, correlationId)
+            if (accepted.isReplay || headers.prefer !== undefined) {
+              return yield* served(answerAccepted(accepted, headers.prefer))
+            }
+            const reference = referenceTo(accepted.submission, "Submitted")
+            return HttpServerResponse.jsonUnsafe(reference, {
+              status: 202,
+              headers: { location: reference.links.self }
+            })
+          }, orUnavailable)
+        )
+        .handleRaw(
+          "resend",
+          Effect.fnUntraced(function* ({ params, headers, request }) {
+            const correlationId = yield* RequestCorrelation
+            const { dueAt } = yield* decodeResend(yield* readJson(request, { whenEmpty: {} }))
+            const sent = { dueAt, headerKey: headers["idempotency-key"] }
+            const accepted = yield* repeat(yield* getServiceCall(params), sent, correlationId)
+            return yield* answerAccepted(accepted, headers.prefer)
+          }, served)
+        )
+        .handle(
+          "stats",
+          Effect.fnUntraced(function* ({ params }) {
+            return yield* countServiceCalls(params.tenantId)
+          }, served)
+        )
+        .handle(
+          "events",
+          Effect.fnUntraced(function* ({ params, headers }) {
+            return yield* liveEvents(params.tenantId, headers["last-event-id"])
+          }, served)
+        )
+        .handle(
+          "export",
+          Effect.fnUntraced(function* ({ params, query }) {
+            const context = yield* Effect.context<ServiceCallReader | SubmissionStore | Outbox>()
+            return Stream.provideContext(exportServiceCalls(params.tenantId, toFilter(query)), context)
+          }, served)
+        )
+        .handle(
+          "list",
+          Effect.fnUntraced(function* ({ params, query, request }) {
+            const { limit = PAGE_DEFAULT, cursor } = query
+            const filter = toFilter(query)
+            const page = { limit, ...(cursor === undefined ? {} : { after: cursor }) }
+            const { items, next } = yield* listServiceCalls(params.tenantId, filter, page)
+            return HttpApiSchema.withHeaders({
+              body: { items, next },
+              headers: next === null ? {} : { link: linkToNext(request, encodeCursor(next)) }
+            })
+          }, served)
+        )
+        .handle(
+          "detail",
+          Effect.fnUntraced(function* ({ params }) {
+            return yield* withProblems(yield* getServiceCall(params))
+          }, served)
+        )
+        .handle(
+          "why",
+          Effect.fnUntraced(function* ({ params }) {
+            const reader = yield* ServiceCallReader
+            const outbox = yield* Outbox
+            const bus = yield* EventBusPort
+            const call = yield* getServiceCall(params)
+            const [deadLetter] = yield* outbox.deadLettersOf(params)
+            return whyOf({
+              call,
+              caps,
+              deadLetter,
+              waiting: yield* reader.waiting(params),
+              now: yield* DateTime.now,
+              trouble: Option.getOrUndefined(yield* bus.trouble)
+            })
+          }, served)
+        )
+        .handleRaw(
+          "cancel",
+          Effect.fnUntraced(function* ({ params, request }) {
+            const { reason = null } = yield* decodeCancel(yield* readJson(request, { whenEmpty: {} }))
+            return yield* answer(yield* cancelServiceCall(params, reason))
+          }, served)
+        )
+        .handleRaw(
+          "setTags",
+          Effect.fnUntraced(function* ({ params, request }) {
+            const { tags } = yield* decodeTags(yield* readJson(request))
+            return yield* answer(yield* setServiceCallTags(params, tags))
+          }, served)
+        )
+    })
+  )
 
 export const layerAdmin = HttpApiBuilder.group(Api, "admin", (handlers) =>
   Effect.map(withServices<EventBusPort | Outbox>(), (served) =>

@@ -32,6 +32,8 @@ const layerReader = Layer.effect(
           .slice(0, limit)
       ),
     sealed: () => Effect.succeedNone,
+    waiting: () =>
+      Effect.succeed({ isDue: false, runningOfTenant: 0, runningOfAll: 0, dueBefore: 0, overdueTimers: 0 }),
     counts: () => Effect.succeed({ statuses: new Map(), tags: [] })
   }))
 )

@@ -1,4 +1,4 @@
-import { Cause, Clock, Context, Effect, Exit, Latch, Layer, Option, References } from "effect"
+import { Cause, Clock, Context, Effect, Exit, Latch, Layer, Metric, Option, References } from "effect"
 import { StorageError, SYNC } from "./storage-error.ts"
 
 /** Units that one commit may hold: bounds how long a unit waits for its neighbours. */
@@ -6,6 +6,16 @@ export const COMMIT_BATCH_MAX = 512
 
 /** For so long a refused commit counts, unless one that writes succeeds before. */
 export const REFUSAL_MS = 10_000
+
+const commitUnits = Metric.histogram("esa_commit_units", {
+  description: "Units of work that shared a commit, and with it one sync of the disk",
+  boundaries: Metric.exponentialBoundaries({ start: 1, factor: 2, count: 10 })
+})
+const commitSeconds = Metric.histogram("esa_commit_duration_seconds", {
+  description: "From the begin of a commit until it is on the disk",
+  boundaries: [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5]
+})
+
 /** The unit that is being written. Whatever needs it can only run inside `Transaction.run`. */
 export class UnitOfWork extends Context.Service<
   UnitOfWork,
@@ -76,6 +86,7 @@ export const makeTransaction = Effect.fnUntraced(function* (journal: Journal) {
     const batch = waiting.splice(0, COMMIT_BATCH_MAX).filter((unit) => !unit.isAbandoned)
     if (waiting.length === 0) hasWork.closeUnsafe()
     const writesBefore = journal.writes()
+    const beganNanos = yield* Clock.monotonicTimeNanos
     const committed = damage === undefined ? commitAll(journal, batch) : failAll(batch, damage)
     const hasWritten = journal.writes() !== writesBefore
     const unsynced = hasWritten ? yield* syncError(journal) : undefined
@@ -85,6 +96,10 @@ export const makeTransaction = Effect.fnUntraced(function* (journal: Journal) {
     if (failure !== undefined) refused = { error: failure, atNanos: yield* Clock.monotonicTimeNanos }
     // A commit without writes succeeds on a full disk, too.
     else if (hasWritten) refused = undefined
+    if (hasWritten) {
+      yield* Metric.update(commitUnits, batch.length)
+      yield* Metric.update(commitSeconds, Number((yield* Clock.monotonicTimeNanos) - beganNanos) / 1e9)
+    }
     // The storage ended the transaction before it was their turn: after the sync they make the next commit.
     const passedOver = batch.filter((unit) => !unit.hasRun && !failures.has(unit))
     if (passedOver.length > 0) {

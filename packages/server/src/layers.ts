@@ -8,6 +8,7 @@ import * as SqliteOutbox from "@event-service-agent/adapters/sqlite/outbox"
 import * as SqliteRetention from "@event-service-agent/adapters/sqlite/retention"
 import * as SqliteServiceCallReader from "@event-service-agent/adapters/sqlite/service-call-reader"
 import * as SqliteServiceCallRepository from "@event-service-agent/adapters/sqlite/service-call-repository"
+import * as SqliteStorageMetrics from "@event-service-agent/adapters/sqlite/storage-metrics"
 import * as SqliteSubmissionStore from "@event-service-agent/adapters/sqlite/submission-store"
 import * as SqliteTimerStore from "@event-service-agent/adapters/sqlite/timer-store"
 import * as SqliteTransaction from "@event-service-agent/adapters/sqlite/transaction"
@@ -25,6 +26,7 @@ import { HttpRouter } from "effect/http"
 import { layer as layerBanner } from "./banner.ts"
 import type { Settings } from "./config.ts"
 import { serveEcho } from "./echo-target.ts"
+import { layer as layerEventLoopDelay } from "./event-loop-delay.ts"
 import { layerLogs } from "./log-line.ts"
 import { ownerOf } from "./nats-settings.ts"
 import { checkSecretKey, loadSecretKey } from "./secret-key.ts"
@@ -56,6 +58,7 @@ export const layer = (
         Layer.provideMerge(Layer.mergeAll(storage, RequestVault.layer(secret), EgressPolicy.layer(egressAllow)))
       )
       return layerBanner(settings, echoPort).pipe(
+        Layer.provide(layerEventLoopDelay),
         Layer.provide(layerHttp(settings)),
         Layer.provide(SqliteRetention.layer(settings.retention)),
         Layer.provide(Timer.layer),
@@ -78,12 +81,19 @@ const layerStorage = (dbPath: string) =>
     SqliteTimerStore.layer,
     SqliteAttemptStore.layer,
     SqliteSubmissionStore.layer,
-    SqliteWalTruncation.layer
+    SqliteWalTruncation.layer,
+    SqliteStorageMetrics.layer
   ).pipe(Layer.provideMerge(SqliteDatabase.layer(dbPath)))
 
-const layerHttp = ({ host, port, allowedHosts, nats }: Settings) =>
+const layerHttp = ({ host, port, allowedHosts, nats, inFlightMax, inFlightPerTenantMax }: Settings) =>
   BunHttpServer.layer({ host, port, drainMs: HTTP_DRAIN_MS }).pipe(
-    Layer.provide(Api.layer({ hosts: allowedHosts, ...(nats === null ? {} : { eventPrefix: nats.prefix }) })),
+    Layer.provide(
+      Api.layer({
+        hosts: allowedHosts,
+        caps: { total: inFlightMax, perTenant: inFlightPerTenantMax },
+        ...(nats === null ? {} : { eventPrefix: nats.prefix })
+      })
+    ),
     Layer.provide(HttpRouter.layer),
     Layer.provide(Stopping.layer)
   )

@@ -12,10 +12,18 @@ import {
 } from "@event-service-agent/orchestration/ports/service-call-reader"
 import type { TenantId } from "@event-service-agent/schemas/ids"
 import { toMillis } from "@event-service-agent/schemas/time"
-import { type DateTime, Effect, Layer, Option } from "effect"
+import { Clock, type DateTime, Effect, Layer, Option } from "effect"
 import type { Prepared } from "../bun/sqlite.ts"
 import { ReadConnection } from "./database.ts"
 import { type ServiceCallRow, toServiceCall } from "./service-call-rows.ts"
+
+interface WaitingRow {
+  readonly is_due: 0 | 1 | null
+  readonly running_of_tenant: number
+  readonly running_of_all: number
+  readonly due_before: number
+  readonly overdue_timers: number
+}
 
 /** All but the sealed request, which nobody lists and which may be large. */
 const LISTED_COLUMNS = `c.tenant_id, c.service_call_id, c.revision, c.status, c.name, c.request, NULL AS sealed, c.tags,
@@ -32,6 +40,15 @@ export const layer = Layer.effect(
     const sealed = reader.prepare<{ readonly sealed: Uint8Array; readonly keep_request: 0 | 1 }>(
       `SELECT sealed, keep_request FROM service_calls
        WHERE tenant_id = ? AND service_call_id = ? AND sealed IS NOT NULL`
+    )
+    const waiting = reader.prepare<WaitingRow>(
+      `SELECT
+         (SELECT is_due FROM service_calls WHERE tenant_id = ?1 AND service_call_id = ?2) AS is_due,
+         (SELECT count(*) FROM service_calls WHERE tenant_id = ?1 AND status = 'Running') AS running_of_tenant,
+         (SELECT count(*) FROM service_calls WHERE status = 'Running') AS running_of_all,
+         (SELECT count(*) FROM service_calls w JOIN service_calls c ON c.tenant_id = ?1 AND c.service_call_id = ?2
+          WHERE w.tenant_id = ?1 AND w.is_due = 1 AND (w.due_at, w.accepted_at) < (c.due_at, c.accepted_at)) AS due_before,
+         (SELECT count(*) FROM timer_schedules WHERE due_at <= ?3) AS overdue_timers`
     )
     const countStatuses = reader.prepare<{ readonly name: Status; readonly calls: number }>(
       "SELECT name, calls FROM service_call_counts WHERE tenant_id = ? AND kind = 'status' AND calls > 0"
@@ -59,6 +76,17 @@ export const layer = Layer.effect(
         Effect.map(sealed.first(key.tenantId, key.serviceCallId), (row) =>
           row === undefined ? Option.none() : Option.some({ sealed: row.sealed, keepRequest: row.keep_request === 1 })
         ),
+      waiting: Effect.fnUntraced(function* (key) {
+        const now = yield* Clock.currentTimeMillis
+        const row = yield* waiting.first(key.tenantId, key.serviceCallId, now)
+        return {
+          isDue: row?.is_due === 1,
+          runningOfTenant: row?.running_of_tenant ?? 0,
+          runningOfAll: row?.running_of_all ?? 0,
+          dueBefore: row?.due_before ?? 0,
+          overdueTimers: row?.overdue_timers ?? 0
+        }
+      }),
       counts: Effect.fnUntraced(function* (tenantId) {
         const statuses = yield* countStatuses.all(tenantId)
         return {

@@ -71,6 +71,18 @@ export interface ServiceCallFilter {
   readonly text?: string
 }
 
+/** What a call that has not ended has to wait for. */
+export interface WaitingFacts {
+  /** Its due time has come, and it waits for a place. */
+  readonly isDue: boolean
+  readonly runningOfTenant: number
+  readonly runningOfAll: number
+  /** The tenant's calls that wait for a place and were due before it. */
+  readonly dueBefore: number
+  /** Timers of all tenants whose time has come and that have not fired. */
+  readonly overdueTimers: number
+}
+
 /** How many calls a tenant has. */
 export interface ServiceCallCounts {
   readonly statuses: ReadonlyMap<Status, number>
@@ -95,6 +107,8 @@ export class ServiceCallReader extends Context.Service<
     ) => Effect.Effect<ReadonlyArray<ServiceCallSummary>, StorageError>
     /** The sealed request, as long as it is there. */
     readonly sealed: (key: ServiceCallKey) => Effect.Effect<Option.Option<KeptRequest>, StorageError>
+    /** What stands between the call and its send. */
+    readonly waiting: (key: ServiceCallKey) => Effect.Effect<WaitingFacts, StorageError>
     /** Counters, which cost the same however many calls there are. */
     readonly counts: (tenantId: TenantId) => Effect.Effect<ServiceCallCounts, StorageError>
   }

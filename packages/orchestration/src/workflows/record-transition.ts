@@ -4,6 +4,7 @@ import { UnitOfWork } from "@event-service-agent/platform/transaction"
 import type { MessageDraft } from "@event-service-agent/schemas/messages/catalogue"
 import { Effect } from "effect"
 import { isEnded, type ServiceCall } from "../domain/service-call.ts"
+import { countTransitions } from "../metrics.ts"
 import { ServiceCallRepository } from "../ports/service-call-repository.ts"
 
 /**
@@ -37,5 +38,6 @@ export const logTransitions = Effect.fnUntraced(function* (call: ServiceCall, st
       yield* state === "Failed" ? Effect.logWarning("service call Failed") : Effect.logInfo(`service call ${state}`)
     }
   })
+  unit.afterCommit(countTransitions(call, states))
   unit.afterCommit(Effect.annotateLogs(lines, { tenantId, serviceCallId, correlationId, ...lateness, ...failure }))
 })

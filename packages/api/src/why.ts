@@ -1,0 +1,138 @@
+import type { ServiceCallDetail, WaitingFacts } from "@event-service-agent/orchestration/ports/service-call-reader"
+import type { DeadLetter } from "@event-service-agent/platform/outbox"
+import { toMillis } from "@event-service-agent/schemas/time"
+import { DateTime } from "effect"
+
+/** Calls that may be in flight, for all tenants together and for each. */
+export interface Caps {
+  readonly total: number
+  readonly perTenant: number
+}
+
+/** What the answer is made from. */
+export interface Known {
+  readonly call: ServiceCallDetail
+  readonly waiting: WaitingFacts
+  readonly caps: Caps
+  readonly now: DateTime.Utc
+  /** Why messages wait at the moment, if they do. */
+  readonly trouble: string | undefined
+  readonly deadLetter: Pick<DeadLetter, "consumer" | "attempts" | "error"> | undefined
+}
+
+export type Gate = "dead-letter" | "queued" | "timer" | "tenant-cap" | "global-cap" | "turn" | "running" | "done"
+
+/** Where the call is on its way: the gate it waits at, or the last one it has passed. */
+export const whyOf = (known: Known) => {
+  const { call } = known
+  return {
+    serviceCallId: call.serviceCallId,
+    status: call.status,
+    ...gateOf(known),
+    lateness: latenessOf(call)
+  }
+}
+
+interface AtGate {
+  readonly gate: Gate
+  /** For people, a sentence or two. */
+  readonly summary: string
+  /** When something happens to it at the latest without anybody's doing, if that is known. */
+  readonly nextWakeUpAt: DateTime.Utc | null
+  readonly numbers: Readonly<Record<string, number>>
+}
+
+const gateOf = ({ call, waiting, caps, now, trouble, deadLetter }: Known): AtGate => {
+  if (call.outcome !== null) {
+    return { gate: "done", summary: endOf(call), nextWakeUpAt: null, numbers: {} }
+  }
+  if (deadLetter !== undefined) {
+    const { consumer, attempts, error } = deadLetter
+    const summary = `The module ${consumer} failed ${attempts} times on a message of this call: ${error}. Replay or discard the dead letter`
+    return { gate: "dead-letter", summary, nextWakeUpAt: null, numbers: { attempts } }
+  }
+  const behind = trouble === undefined ? "" : ` ${trouble}`
+  if (call.status === "Submitted") {
+    const summary = `Accepted and stored; orchestration has not taken it over yet.${behind}`
+    return { gate: "queued", summary, nextWakeUpAt: null, numbers: {} }
+  }
+  if (call.status === "Scheduled" && !waiting.isDue) {
+    const inMs = toMillis(call.dueAt) - toMillis(now)
+    const summary =
+      inMs > 0
+        ? `Waits for its due time, in ${inMs} ms.`
+        : `Its due time was ${-inMs} ms ago, the timer is about to fire.${behind}`
+    return {
+      gate: "timer",
+      summary,
+      nextWakeUpAt: call.dueAt,
+      numbers: { dueInMs: inMs, overdueTimers: waiting.overdueTimers }
+    }
+  }
+  if (call.status === "Scheduled") return waitsForPlace(waiting, caps)
+  const { attempt, timeoutMs } = call
+  if (attempt === null) {
+    const summary = `Released; execution has not claimed its attempt yet.${behind}`
+    return { gate: "running", summary, nextWakeUpAt: null, numbers: {} }
+  }
+  const runsMs = toMillis(now) - toMillis(attempt.startedAt)
+  return {
+    gate: "running",
+    summary: `Attempt ${attempt.number} runs for ${runsMs} ms; it may take ${timeoutMs} ms.${behind}`,
+    nextWakeUpAt: DateTime.add(attempt.startedAt, { milliseconds: timeoutMs }),
+    numbers: { attempt: attempt.number, runsMs, timeoutMs }
+  }
+}
+
+const waitsForPlace = (waiting: WaitingFacts, caps: Caps): AtGate => {
+  const { runningOfTenant, runningOfAll, dueBefore } = waiting
+  const numbers = { runningOfTenant, tenantCap: caps.perTenant, runningOfAll, globalCap: caps.total, dueBefore }
+  const ahead = `Before it: ${dueBefore} of the tenant's calls.`
+  const at = (gate: Gate, summary: string): AtGate => ({
+    gate,
+    summary: `${summary} ${ahead}`,
+    nextWakeUpAt: null,
+    numbers
+  })
+  if (runningOfTenant >= caps.perTenant) {
+    return at(
+      "tenant-cap",
+      `Due; of the tenant ${runningOfTenant} calls are in flight, at most ${caps.perTenant} may be (IN_FLIGHT_PER_TENANT_MAX).`
+    )
+  }
+  return runningOfAll >= caps.total
+    ? at(
+        "global-cap",
+        `Due; of all tenants ${runningOfAll} calls are in flight, at most ${caps.total} may be (IN_FLIGHT_MAX).`
+      )
+    : at("turn", "Due; it is released when it is its tenant's turn.")
+}
+
+const endOf = ({ outcome }: ServiceCallDetail): string => {
+  switch (outcome?.type) {
+    case "Succeeded":
+      return `It has ended: the target answered ${outcome.response.status}.`
+    case "Failed":
+      return `It has ended: ${outcome.error.message}. Sent: ${outcome.error.sent}.`
+    default:
+      return "It was cancelled."
+  }
+}
+
+/** How the lateness divides, in milliseconds; `null` while the request has not left, or nobody knows when it did. */
+const latenessOf = ({ acceptedAt, dueAt, latenessMs, history, attempt }: ServiceCallDetail) => {
+  const running = history.find(({ status }) => status === "Running")
+  if (latenessMs === null || running === undefined) return null
+  const from = Math.max(toMillis(acceptedAt), toMillis(dueAt))
+  const released = toMillis(running.at)
+  const claimed = attempt === null ? released : toMillis(attempt.startedAt)
+  return {
+    totalMs: latenessMs,
+    /** From the due time until it was released: timer, queue, caps. */
+    releaseMs: released - from,
+    /** From its release until its attempt was claimed. */
+    claimMs: claimed - released,
+    /** From the claim until the send: the disk, the look-up of the name, whatever the one thread had to do. */
+    sendMs: from + latenessMs - claimed
+  }
+}

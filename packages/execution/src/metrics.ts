@@ -1,0 +1,21 @@
+import { Effect, Metric } from "effect"
+import type { AttemptOutcome } from "./domain/attempt.ts"
+
+const DURATION_SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120]
+
+const attempts = Metric.counter("esa_attempts_total", {
+  description: "Ended attempts, by outcome: Succeeded, or the kind of the failure",
+  incremental: true
+})
+const duration = Metric.histogram("esa_attempt_duration_seconds", {
+  description: "From the send to the end of the answer, of attempts that got one",
+  boundaries: DURATION_SECONDS
+})
+
+/** Counts an attempt that has ended. */
+export const countOutcome = Effect.fnUntraced(function* (outcome: AttemptOutcome) {
+  const kind = outcome._tag === "Succeeded" ? "Succeeded" : outcome.errorMeta.kind
+  yield* Metric.update(Metric.withAttributes(attempts, { outcome: kind }), 1)
+  const latencyMs = outcome._tag === "Succeeded" ? outcome.responseMeta.latencyMs : outcome.errorMeta.latencyMs
+  if (latencyMs !== undefined) yield* Metric.update(duration, latencyMs / 1_000)
+})
