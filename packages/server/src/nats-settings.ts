@@ -7,6 +7,7 @@ import type { ReadSetting } from "./config.ts"
 const OWNER_DIGITS = 16
 const REPUBLISH_AFTER_MS = 60_000
 const REPLICAS_MAX = 5
+const STREAM_BYTES_MIN = 16_777_216
 const STREAM_BYTES_MAX = 1_073_741_824
 
 /** How the modules reach each other over NATS. */
@@ -41,8 +42,8 @@ export const readNatsSettings = (
     streamBytesMax: read(
       "NATS_STREAM_BYTES",
       STREAM_BYTES_MAX,
-      parse.integer(1_048_576, 999_999_999_999),
-      "a number of bytes of at least 1048576"
+      parse.integer(STREAM_BYTES_MIN, 999_999_999_999),
+      `a number of bytes of at least ${STREAM_BYTES_MIN}, room for some large requests`
     ),
     republishAfterMs: read("NATS_REPUBLISH_AFTER", REPUBLISH_AFTER_MS, parse.age, "a time such as 1m or 90s"),
     user: read<string | null>("NATS_USER", null, (text) => text, "a user name"),

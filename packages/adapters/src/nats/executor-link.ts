@@ -7,14 +7,14 @@ import {
 } from "@event-service-agent/execution/ports/executor-link"
 import { catalogue } from "@event-service-agent/schemas/messages/catalogue"
 import { deskSubjects, HEADERS, streamNames } from "@event-service-agent/schemas/nats"
-import type { ConsumerMessages, JsMsg } from "@nats-io/jetstream"
+import type { ConsumerMessages, JetStreamClient, JsMsg } from "@nats-io/jetstream"
 import { Effect, FiberSet, Layer, Option, Schema } from "effect"
 import { Broker } from "./broker.ts"
 
 /** Starts that are taken from the broker at once: others may have places for the rest. */
 const FETCH_MAX = 32
-/** How long one question for starts waits for them. */
-const FETCH_WAIT_MS = 5_000
+/** How long one question for starts waits for them, and how long a stop waits for its end. */
+const FETCH_WAIT_MS = 1_000
 const FETCH_AGAIN_MS = 500
 /** How long a start that nobody could take stays away. */
 const LATER_MS = 1_000
@@ -64,6 +64,7 @@ export const layer = Layer.effect(
         const begin = yield* FiberSet.runtime(handlers)<never>()
         const inHand = new Set<JsMsg>()
         let messages: ConsumerMessages | undefined
+        let fetching = Promise.resolve()
         let isStopping = false
         let told: string | undefined
 
@@ -87,23 +88,27 @@ export const layer = Layer.effect(
           if (trouble === undefined && told !== undefined) yield* Effect.logInfo("calls come in again")
           told = trouble
         })
+        const fetchFrom = async (stream: JetStreamClient) => {
+          const durable = await stream.consumers.get(streamNames(broker.prefix).work, "execution")
+          if (isStopping) return
+          messages = await durable.fetch({ max_messages: Math.min(FETCH_MAX, inFlightMax), expires: FETCH_WAIT_MS })
+          for await (const message of messages) {
+            if (isStopping) message.nak()
+            else {
+              inHand.add(message)
+              begin(take(message))
+            }
+          }
+        }
         // The next ones are fetched when it is known what becomes of these: until then others may have them.
         const fetchNext = Effect.gen(function* () {
           yield* tell
           const { stream } = yield* broker.ready
           yield* tell
-          yield* Effect.tryPromise(async () => {
-            const durable = await stream.consumers.get(streamNames(broker.prefix).work, "execution")
-            if (isStopping) return
-            messages = await durable.fetch({ max_messages: Math.min(FETCH_MAX, inFlightMax), expires: FETCH_WAIT_MS })
-            for await (const message of messages) {
-              if (isStopping) message.nak()
-              else {
-                inHand.add(message)
-                begin(take(message))
-              }
-            }
-          }).pipe(Effect.catch(() => Effect.andThen(broker.check, Effect.sleep(FETCH_AGAIN_MS))))
+          fetching = fetchFrom(stream)
+          yield* Effect.tryPromise(() => fetching).pipe(
+            Effect.catch(() => Effect.andThen(broker.check, Effect.sleep(FETCH_AGAIN_MS)))
+          )
           yield* FiberSet.awaitEmpty(handlers)
         })
 
@@ -113,11 +118,16 @@ export const layer = Layer.effect(
           })
         )
         yield* Effect.forkScoped(Effect.forever(fetchNext))
+        // A question cannot be taken back: what is still sent for it would be missing to others until ACK_WAIT_MS is over.
         yield* Effect.addFinalizer(() =>
-          Effect.sync(() => {
+          Effect.suspend(() => {
             isStopping = true
-            messages?.stop()
-          })
+            return Effect.promise(() => fetching.catch(() => {}))
+          }).pipe(
+            Effect.interruptible,
+            Effect.timeoutOption(2 * FETCH_WAIT_MS),
+            Effect.andThen(Effect.sync(() => messages?.stop()))
+          )
         )
       }),
       claim: ask(subjects.claim, ClaimAttempt, ClaimReply),

@@ -15,6 +15,8 @@ import { type Incoming, toIncoming } from "./wire.ts"
 
 /** Messages that are asked for at once. */
 const PULL_MAX = 100
+/** A consumer that is deleted and made again may not be told: it notices when two of these have not come. */
+const HEARTBEAT_MS = 2_000
 /** Pause before a message that came too early, or whose stream was gone, is tried again. */
 const EARLY_FIRST_MS = 50
 const EARLY_MAX_MS = 5_000
@@ -130,7 +132,11 @@ export const makeJetStreamInbox = Effect.fnUntraced(function* (consumer: Consume
     const { stream } = yield* broker.ready
     yield* Effect.tryPromise(async () => {
       const durable = await stream.consumers.get(streamNames(broker.prefix).work, consumer)
-      messages = await durable.consume({ max_messages: PULL_MAX, abort_on_missing_resource: true })
+      messages = await durable.consume({
+        max_messages: PULL_MAX,
+        idle_heartbeat: HEARTBEAT_MS,
+        abort_on_missing_resource: true
+      })
       if (isStopping) messages.stop()
       for await (const message of messages) accept(message)
     }).pipe(Effect.ignore)

@@ -94,7 +94,9 @@ export const makeRelay = Effect.fnUntraced(function* (relay: Relay) {
   yield* Effect.addFinalizer(() => Effect.timeoutOption(Effect.interruptible(isIdle.await), RELAY_DRAIN_MS))
   return {
     wake: Effect.sync(() => hasWork.openUnsafe()),
-    trouble: Effect.sync(() => Option.fromNullishOr(failure))
+    trouble: Effect.sync(() =>
+      failure === undefined ? Option.none() : Option.some(`NATS does not take messages: ${failure}`)
+    )
   }
 })
 

@@ -50,10 +50,9 @@ export const layer = Layer.effect(
        VALUES (?, ?, ?, ?, ?, ?, ?, ?)`
     )
     const deleteDelivery = writer.prepare("DELETE FROM deliveries WHERE consumer = ? AND seq = ?")
-    // What the relay has not reached yet is no business of it.
+    // What the broker has never had is not looked at: the time of its delivery is 0 until then.
     const againBefore = writer.prepare(
-      `${AGAIN} AND d.available_at <= ?
-         AND d.seq < coalesce((SELECT min(seq) FROM deliveries WHERE consumer = 'relay-work'), 9e18)
+      `${AGAIN} AND d.available_at BETWEEN 1 AND ?
        ORDER BY d.seq LIMIT ${AGAIN_MAX} ON CONFLICT DO NOTHING`
     )
     const againEvenIfWaiting = "ON CONFLICT DO UPDATE SET attempts = excluded.attempts"
@@ -65,7 +64,8 @@ export const layer = Layer.effect(
     const eventsAgain = writer.prepare(
       `INSERT INTO deliveries (consumer, seq, tenant_id, service_call_id, attempts, available_at)
        SELECT 'relay-events', seq, tenant_id, service_call_id, ?, 0 FROM outbox
-       WHERE seq > ? AND seq <= ? AND timestamp >= ? AND type IN (${EVENTS}) ON CONFLICT DO NOTHING`
+       WHERE seq > ? AND seq <= ? AND timestamp >= ? AND type IN (${EVENTS})
+       ON CONFLICT DO UPDATE SET attempts = excluded.attempts`
     )
     const backlog = reader.prepare<{ readonly count: number; readonly oldestAt: number | null }>(
       `SELECT count(*) AS count, (SELECT o.timestamp FROM outbox o WHERE o.seq = (

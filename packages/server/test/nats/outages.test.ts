@@ -1,3 +1,4 @@
+import { RELAYS } from "@event-service-agent/platform/outbox"
 import { afterAll, describe, expect } from "vitest"
 import { itNeeds } from "../faults/needs.ts"
 import { removeLeftovers } from "../process.ts"
@@ -8,15 +9,22 @@ import { limitEvents } from "./streams.ts"
 import { World } from "./world.ts"
 
 const TEST_MS_MAX = 180_000
+const STOP_MS_MAX = 10_000
 const PLENTY_BYTES = 100_000_000
 
 afterAll(removeLeftovers)
 
-/** A number of /metrics. */
-const gauge = async ({ service }: World, name: string, relay: string): Promise<number> => {
-  const text = await (await service.fetch("/metrics")).text()
-  const [, value] = new RegExp(`^${name}\\{[^}]*relay="${relay}"[^}]*\\} (\\S+)$`, "m").exec(text) ?? []
-  return Number(value)
+const METRICS = ["esa_outbox_relay_lag_messages", "esa_outbox_relay_oldest_age_seconds"]
+
+/** How far behind the relays are, by /metrics: messages of each, and the seconds that the oldest of each waits. */
+const lags = async ({ service }: World): Promise<ReadonlyArray<number>> => {
+  const lines = (await (await service.fetch("/metrics")).text()).split("\n")
+  return METRICS.flatMap((name) =>
+    RELAYS.map((relay) => {
+      const line = lines.find((one) => one.startsWith(`${name}{`) && one.includes(`relay="${relay}"`))
+      return Number(line?.split(" ").at(-1))
+    })
+  )
 }
 
 const relayRows = ({ service }: World): number =>
@@ -32,25 +40,17 @@ describe("over NATS, the service", () => {
     async () => {
       await using world = await World.start({ calls: 120, isBrokerUp: false })
       await world.submitted(1)
-      console.log(await world.untilDegraded(/NATS/))
-      for (const relay of ["relay-work", "relay-events"]) {
-      console.log(relay, await gauge(world, "esa_outbox_relay_lag_messages", relay))
-      }
+      await world.untilDegraded(/not reachable/)
+      // There are no events yet: whoever would cause them has not been told of the calls.
       await until("the lag shows", async () => {
-        return (
-          (await gauge(world, "esa_outbox_relay_lag_messages", "relay-work")) > 0 &&
-          (await gauge(world, "esa_outbox_relay_oldest_age_seconds", "relay-work")) > 0
-        )
+        const [messages = 0, , seconds = 0] = await lags(world)
+        return messages > 0 && seconds > 0
       })
       await world.nats.start()
       const healedAt = Date.now()
       await world.settled()
       await world.untilReady()
-      await until("there is no lag", async () => {
-        const lags = ["relay-work", "relay-events"].map((relay) => gauge(world, "esa_outbox_relay_lag_messages", relay))
-        const ages = ["relay-work", "relay-events"].map((relay) => gauge(world, "esa_outbox_relay_oldest_age_seconds", relay))
-        return (await Promise.all([...lags, ...ages])).every((value) => value === 0)
-      })
+      await until("there is no lag", async () => (await lags(world)).every((value) => value === 0))
       expect(await world.violations(healedAt)).toEqual([])
     },
     TEST_MS_MAX
@@ -65,7 +65,7 @@ describe("over NATS, the service", () => {
       await world.submitted(1)
       const healedAt = Date.now()
       await world.allEnded()
-      console.log(await world.untilDegraded(/maximum bytes/), relayRows(world))
+      await world.untilDegraded(/maximum bytes/)
       expect(relayRows(world)).toBeGreaterThan(0)
       await limitEvents(world.nats.url, PLENTY_BYTES)
       await world.settled()
@@ -89,6 +89,22 @@ describe("over NATS, the service", () => {
       const healedAt = Date.now()
       await world.settled()
       expect(await world.violations(healedAt, { kills })).toEqual([])
+    },
+    TEST_MS_MAX
+  )
+
+  itNeeds(
+    missingNats,
+    "stops in time while the broker stands still",
+    async () => {
+      await using world = await World.start({ calls: 10 })
+      await world.submitted(1)
+      await world.settled()
+      world.nats.signal("SIGSTOP")
+      const startedAt = performance.now()
+      expect(await world.service.kill("SIGTERM")).toMatchObject({ exitCode: 0 })
+      // The client takes as long as 15 s to give such a broker up.
+      expect(performance.now() - startedAt).toBeLessThan(STOP_MS_MAX)
     },
     TEST_MS_MAX
   )
