@@ -11,7 +11,9 @@ import { TestClock } from "effect/testing"
 import { describe, expect, it } from "vitest"
 import type { AttemptDesk } from "../src/attempt-desk.ts"
 import { ATTEMPT_GRACE_MS, type AttemptOutcome } from "../src/domain/attempt.ts"
+import { SWEEP_INTERVAL_MS } from "../src/execution.ts"
 import type { AttemptStore } from "../src/ports/attempt-store.ts"
+import { RESUMED_REPORT_MS } from "../src/workflows/performing.ts"
 import { allRecorded, callKey, listen, OK, order, recorded, TIMEOUT_MS } from "./fixtures.ts"
 import { pass, startDesk, withWallClock } from "./remote-fixtures.ts"
 
@@ -226,7 +228,7 @@ export const attemptDeskContract = <LE>(name: string, storage: Layer.Layer<Stora
     )
 
     it(
-      "ends it at the next start when its lease is over by then",
+      "ends it soon after the next start when its lease is over by then, if its executor says nothing",
       test(
         Effect.gen(function* () {
           const first = yield* startDesk({ processId: "first" })
@@ -235,7 +237,9 @@ export const attemptDeskContract = <LE>(name: string, storage: Layer.Layer<Stora
           yield* first.stop
           yield* pass(LEASE_MS)
           yield* startDesk({ processId: "second" })
-          yield* pass(0)
+          yield* pass(RESUMED_REPORT_MS - 1)
+          expect((yield* recorded(KEY)).outcome).toBe(null)
+          yield* pass(SWEEP_INTERVAL_MS + 1)
           expect((yield* recorded(KEY)).outcome).toMatchObject(UNKNOWN)
         })
       )

@@ -31,6 +31,12 @@ export const removeLeftovers = (): void => {
   for (const remove of [...leftovers].reverse()) remove()
 }
 
+/** Has this done, too, unless it is taken back before. Returns what takes it back. */
+export const leaveBehind = (remove: () => void): (() => void) => {
+  leftovers.add(remove)
+  return () => leftovers.delete(remove)
+}
+
 export interface TemporaryFolder extends Disposable {
   readonly path: string
 }

@@ -8,6 +8,9 @@ type AttemptName = Pick<Lease, "key" | "number">
 /** Milliseconds for which a result that the storage refused is waited for. Its executor reports it again much sooner. */
 export const REFUSED_REPORT_MS = 30_000
 
+/** Milliseconds after a start for which a result is waited for whose lease ended meanwhile: executors report each second. */
+export const RESUMED_REPORT_MS = 3_000
+
 interface Held {
   readonly lease: Lease
   /** On the monotonic clock. */
@@ -34,8 +37,11 @@ export const beginPerforming = (performing: Performing, attempt: Lease, claimedA
  * Takes up the attempt of an executor that an earlier process granted. How much of the lease is over, only the clock of
  * the day can say.
  */
-export const resumePerforming = (performing: Performing, lease: Lease, now: DateTime.Utc, nowNanos: bigint): void =>
+export const resumePerforming = (performing: Performing, lease: Lease, now: DateTime.Utc, nowNanos: bigint): void => {
+  const restMs = leaseMs(lease) - elapsedMsOf(lease, now)
   beginPerforming(performing, lease, nowNanos - nanosOf(elapsedMsOf(lease, now)))
+  if (restMs < RESUMED_REPORT_MS) hold(performing, lease, nowNanos + nanosOf(RESUMED_REPORT_MS))
+}
 
 /** The attempt's result only waits for the storage, which has no end. */
 export const holdResult = (performing: Performing, attempt: AttemptName): void => hold(performing, attempt, null)

@@ -4,13 +4,14 @@ import { answeredInTime, ExecutorLink } from "../ports/executor-link.ts"
 
 /** Between two reports of the same outcome. */
 export const REPORT_AGAIN_FIRST_MS = 100
-export const REPORT_AGAIN_MAX_MS = 5_000
+export const REPORT_AGAIN_MAX_MS = 1_000
 
 /** Reports what became of the attempt, again and again until the agent says that it is durable. */
 export const reportUntilConfirmed = Effect.fnUntraced(function* (attempt: OpenAttempt, outcome: AttemptOutcome) {
-  const { key, number, processId } = attempt
+  const { key, number, processId, traceparent } = attempt
   const link = yield* ExecutorLink
-  const report = answeredInTime(link.report({ ...key, attempt: number, executorId: processId, outcome }))
+  const traced = traceparent === undefined ? {} : { traceparent }
+  const report = answeredInTime(link.report({ ...key, attempt: number, executorId: processId, outcome, ...traced }))
   for (let pauseMs = REPORT_AGAIN_FIRST_MS; ; pauseMs = Math.min(2 * pauseMs, REPORT_AGAIN_MAX_MS)) {
     const answer = yield* Effect.catch(report, (error) =>
       Effect.succeed({ _tag: "Later", why: error.message } as const)

@@ -82,25 +82,36 @@ export const makePlan = ({ seed, kills, submissions, kinds, resendShare }: PlanO
         hit: kind === "during-recovery" ? 1 : random.between(1, HITS_MAX)
       })
     ),
-    calls: Array.from({ length: submissions }, (_, number): PlannedCall => {
-      const method = random.pick(METHODS)
-      const isPatient = !random.chance(0.02)
-      const answerAfterMs = random.between(0, ANSWER_AFTER_MS_MAX)
-      return {
-        number,
-        tenant: random.pick(TENANTS),
-        key: random.chance(0.1) ? null : `key-${number}`,
-        method,
-        dueInMs: random.chance(0.6) ? null : random.between(0, DUE_IN_MS_MAX),
-        ...(isPatient ? { timeoutMs: TIMEOUT_MS, answerAfterMs } : IMPATIENT),
-        onUnknown: random.chance(resendShare) ? "resend" : "fail",
-        status: random.chance(0.05) ? 503 : 200,
-        isRepeated: random.chance(0.05),
-        cancelAfterMs: random.chance(0.05) ? random.between(0, 300) : null
-      }
-    })
+    calls: makeCalls({ submissions, resendShare, timeoutMs: TIMEOUT_MS }, random)
   }
 }
+
+export interface CallOptions extends Pick<PlanOptions, "submissions" | "resendShare"> {
+  /** Of those that are answered in time. */
+  readonly timeoutMs: number
+}
+
+export const makeCalls = (
+  { submissions, resendShare, timeoutMs }: CallOptions,
+  random: Random
+): ReadonlyArray<PlannedCall> =>
+  Array.from({ length: submissions }, (_, number): PlannedCall => {
+    const method = random.pick(METHODS)
+    const isPatient = !random.chance(0.02)
+    const answerAfterMs = random.between(0, ANSWER_AFTER_MS_MAX)
+    return {
+      number,
+      tenant: random.pick(TENANTS),
+      key: random.chance(0.1) ? null : `key-${number}`,
+      method,
+      dueInMs: random.chance(0.6) ? null : random.between(0, DUE_IN_MS_MAX),
+      ...(isPatient ? { timeoutMs, answerAfterMs } : IMPATIENT),
+      onUnknown: random.chance(resendShare) ? "resend" : "fail",
+      status: random.chance(0.05) ? 503 : 200,
+      isRepeated: random.chance(0.05),
+      cancelAfterMs: random.chance(0.05) ? random.between(0, 300) : null
+    }
+  })
 
 /** The first kinds in turn, so that each happens, then random ones; all of them shuffled. */
 const orderOf = (kinds: ReadonlyArray<KillKind>, kills: number, random: Random): ReadonlyArray<KillKind> => {

@@ -129,5 +129,5 @@ const run = async (options: ChaosOptions): Promise<ChaosReport> => {
   }
 }
 
-const countsOf = (names: ReadonlyArray<string>): Readonly<Record<string, number>> =>
+export const countsOf = (names: ReadonlyArray<string>): Readonly<Record<string, number>> =>
   Object.fromEntries([...Map.groupBy(names, (name) => name)].map(([name, all]) => [name, all.length]))

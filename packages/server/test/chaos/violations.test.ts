@@ -31,6 +31,8 @@ const detail: Detail = {
   correlationId: "c",
   timeoutMs: 5_000,
   onUnknown: "fail",
+  clonedFrom: null,
+  requestKept: false,
   history: [
     { status: "Submitted", at: iso(1) },
     { status: "Scheduled", at: iso(1) },

@@ -170,7 +170,7 @@ const messageProblems = (
   ]
 }
 
-const broken = (isBroken: boolean, problem: string): ReadonlyArray<string> => (isBroken ? [problem] : [])
+export const broken = (isBroken: boolean, problem: string): ReadonlyArray<string> => (isBroken ? [problem] : [])
 
 const repeated = (names: ReadonlyArray<string>): ReadonlyArray<string> =>
   [...Map.groupBy(names, (name) => name)].flatMap(([name, all]) => (all.length > 1 ? name : []))

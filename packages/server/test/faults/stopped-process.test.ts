@@ -7,6 +7,7 @@ import { countingTarget } from "../counting-target.ts"
 import { removeLeftovers, Service } from "../process.ts"
 import { damageOf, stored } from "../stored.ts"
 import { until } from "../until.ts"
+import { STOPPING } from "./stopping-vault.ts"
 
 const TENANT = "acme"
 const STOP_BEFORE_SEND = join(import.meta.dirname, "stop-before-send.ts")
@@ -128,7 +129,7 @@ const callTo = (url: string): Submission => ({
 
 /** Waits until the program stops itself between a claim and its send, and lets it go on when the claim is void. */
 const stopUntilLost = async (service: Service) => {
-  await until("it stops itself", () => service.logs.some(({ message }) => message === "stopping itself"))
+  await until("it stops itself", () => service.logs.some(({ message }) => message === STOPPING))
   expect(stored(service.dbPath, "SELECT 1 FROM execution_attempts WHERE outcome IS NULL")).toHaveLength(1)
   await pause(STOPPED_MS)
   service.signal("SIGCONT")

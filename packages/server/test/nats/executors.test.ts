@@ -85,10 +85,10 @@ describe("executors elsewhere", () => {
     missingNats,
     "lose nothing and send nothing twice when they, the service and the broker are killed again and again",
     async () => {
-      const { command, violations, strikes, unknown } = await chaos({ strikes: 6, submissions: 150 })
+      const { command, violations, strikes, requests } = await chaos({ strikes: 6, submissions: 150 })
       expect({ command, violations }).toEqual({ command, violations: [] })
       expect(Object.keys(strikes)).toHaveLength(6)
-      expect(unknown.sent + unknown.unsent).toBeGreaterThan(0)
+      expect(requests).toBeGreaterThan(75)
     },
     TEST_MS_MAX
   )

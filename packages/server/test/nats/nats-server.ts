@@ -1,6 +1,6 @@
 import { mkdirSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
-import { type TemporaryFolder, temporaryFolder } from "../process.ts"
+import { leaveBehind, type TemporaryFolder, temporaryFolder } from "../process.ts"
 import { until } from "../until.ts"
 
 const READY_MS_MAX = 20_000
@@ -17,6 +17,7 @@ export class NatsServer implements AsyncDisposable {
   readonly port: number
   readonly #folder: TemporaryFolder
   readonly #config: string
+  #forget = () => {}
   #child: ReturnType<typeof Bun.spawn> | undefined
 
   private constructor(extra: string) {
@@ -54,6 +55,7 @@ export class NatsServer implements AsyncDisposable {
       stderr: "ignore"
     })
     this.#child = child
+    this.#forget = leaveBehind(() => child.kill("SIGKILL"))
     await until(
       "nats-server answers",
       async () => {
@@ -71,6 +73,7 @@ export class NatsServer implements AsyncDisposable {
   async kill(): Promise<void> {
     this.#child?.kill("SIGKILL")
     await this.#child?.exited
+    this.#forget()
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
