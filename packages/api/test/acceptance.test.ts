@@ -22,7 +22,7 @@ const test = <A, E>(sentence: string, effect: Effect.Effect<A, E, Services>) =>
   it(sentence, onTestClock(Effect.andThen(TestClock.setTime(NOON), effect).pipe(Effect.provide(layerStores))))
 
 const acceptFrom = (tenantId: TenantId, body: unknown, headerKey?: string) =>
-  Effect.flatMap(makeAcceptSubmission, ({ accept }) => accept(tenantId, { body, headerKey }, correlationId))
+  Effect.flatMap(makeAcceptSubmission(), ({ accept }) => accept(tenantId, { body, headerKey }, correlationId))
 const accept = (body: unknown, headerKey?: string) => acceptFrom(acme, body, headerKey)
 
 /** What is wrong with the body, field by field, and that nothing of it was stored. */

@@ -5,12 +5,19 @@ import { Api } from "../src/contract.ts"
 import { SubmissionBody } from "../src/submission-body.ts"
 
 const document = JSON.parse(JSON.stringify(OpenApi.fromApi(Api)))
-const operations: ReadonlyArray<{ readonly name: string; readonly responses: Record<string, { headers: object }> }> =
-  Object.entries<Record<string, { responses: Record<string, { headers: object }> }>>(document.paths).flatMap(
-    ([path, item]) => Object.entries(item).map(([method, { responses }]) => ({ name: `${method} ${path}`, responses }))
-  )
+interface Operation {
+  readonly responses: Readonly<Record<string, { readonly headers: object }>>
+  readonly security?: unknown
+}
+const operations: ReadonlyArray<Operation & { readonly name: string }> = Object.entries<Record<string, Operation>>(
+  document.paths
+).flatMap(([path, item]) =>
+  Object.entries(item).map(([method, operation]) => ({ ...operation, name: `${method} ${path}` }))
+)
 const statusesOf = (name: string) => Object.keys(operations.find((one) => one.name === name)?.responses ?? {})
 
+/** Parameters that take any text. */
+const FREE_TEXT = new Set(["q", "prefer", "last-event-id"])
 const calls = "/api/tenants/{tenantId}/service-calls"
 
 describe("the OpenAPI document", () => {
@@ -18,15 +25,24 @@ describe("the OpenAPI document", () => {
     expect(document.openapi).toBe("3.1.0")
     expect(operations.map(({ name }) => name).sort()).toEqual([
       "delete /api/admin/dead-letters/{consumer}/{seq}",
+      "delete /api/admin/keys/{keyId}",
       "get /api/admin/dead-letters",
+      "get /api/admin/keys",
       `get ${calls}`,
+      `get ${calls}/events`,
+      `get ${calls}/export`,
+      `get ${calls}/stats`,
       `get ${calls}/{serviceCallId}`,
+      `get ${calls}/{serviceCallId}/why`,
+      "get /api/whoami",
       "get /health/live",
       "get /health/ready",
       "post /api/admin/dead-letters/{consumer}/{seq}/replay",
+      "post /api/admin/keys",
       "post /api/admin/republish",
       `post ${calls}`,
       `post ${calls}/{serviceCallId}/cancel`,
+      `post ${calls}/{serviceCallId}/resend`,
       `put ${calls}/{serviceCallId}/tags`
     ])
   })
@@ -36,13 +52,16 @@ describe("the OpenAPI document", () => {
       "200",
       "202",
       "400",
+      "401",
       "403",
+      "404",
       "405",
       "409",
       "413",
       "415",
       "421",
       "422",
+      "429",
       "500",
       "503"
     ])
@@ -50,6 +69,7 @@ describe("the OpenAPI document", () => {
       "200",
       "202",
       "400",
+      "401",
       "403",
       "404",
       "405",
@@ -61,7 +81,19 @@ describe("the OpenAPI document", () => {
       "500",
       "503"
     ])
-    expect(statusesOf(`get ${calls}/{serviceCallId}`)).toEqual(["200", "400", "404", "405", "421", "422", "500", "503"])
+    const whenReading = ["200", "400", "401", "403", "404", "405", "421", "422", "500", "503"]
+    expect(statusesOf(`get ${calls}/{serviceCallId}`)).toEqual(whenReading)
+  })
+
+  it("says which key each route asks for", () => {
+    expect(document.components.securitySchemes.key).toMatchObject({ type: "http", scheme: "bearer" })
+    const open = ["get /health/live", "get /health/ready"]
+    for (const { name, security, responses } of operations) {
+      const asks = security !== undefined && JSON.stringify(security) === '[{"key":[]}]'
+      expect({ name, asks }).toEqual({ name, asks: !open.includes(name) })
+      expect({ name, is: "401" in responses }).toEqual({ name, is: asks })
+    }
+    expect(document.paths["/api/admin/keys"].post["x-scope"]).toBe("admin")
   })
 
   it("says where the service is, and that a cancellation needs no body", () => {
@@ -75,7 +107,8 @@ describe("the OpenAPI document", () => {
       for (const [status, { headers }] of Object.entries(responses)) {
         expect(headers).toHaveProperty("x-correlation-id")
         if (status === "405") expect(headers).toHaveProperty("allow")
-        if (status === "503") expect(headers).toHaveProperty("retry-after")
+        if (status === "503" || status === "429") expect(headers).toHaveProperty("retry-after")
+        if (status === "401") expect(headers).toHaveProperty("www-authenticate")
       }
     }
   })
@@ -84,7 +117,7 @@ describe("the OpenAPI document", () => {
     const parameters: ReadonlyArray<{ readonly name: string; readonly schema: object }> = Object.values<
       Record<string, { parameters?: ReadonlyArray<{ name: string; schema: object }> }>
     >(document.paths).flatMap((item) => Object.values(item).flatMap((operation) => operation.parameters ?? []))
-    const rules = parameters.filter(({ name }) => name !== "q").map(({ schema }) => JSON.stringify(schema))
+    const rules = parameters.filter(({ name }) => !FREE_TEXT.has(name)).map(({ schema }) => JSON.stringify(schema))
     expect(rules.length).toBeGreaterThan(15)
     for (const rule of rules) expect(rule).toMatch(/"(pattern|enum|format|minimum)":/)
   })

@@ -9,7 +9,9 @@ import { Transaction } from "@event-service-agent/platform/transaction"
 import type { ServiceCallKey } from "@event-service-agent/schemas/ids"
 import type { Message } from "@event-service-agent/schemas/messages/catalogue"
 import { Context, Effect, Layer, Option, Redacted } from "effect"
+import { ApiKeyStore } from "../src/ports/api-key-store.ts"
 import { byNewest, SubmissionStore } from "../src/ports/submission-store.ts"
+import { TenantUsage } from "../src/ports/tenant-usage.ts"
 import { matches } from "../src/read-service-calls.ts"
 
 /** The calls that orchestration has processed, for tests to look at and to change. */
@@ -42,6 +44,8 @@ const layerReader = Layer.effect(
 export const layerStores = Layer.mergeAll(
   EventBusPort.layerMemory,
   SubmissionStore.layerMemory,
+  ApiKeyStore.layerMemory,
+  TenantUsage.layerMemory(),
   layerReader.pipe(Layer.provideMerge(KnownCalls.layer)),
   RequestVault.layer(Redacted.make(new Uint8Array(32).fill(7))),
   EgressPolicy.layer([]),

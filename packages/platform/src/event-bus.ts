@@ -10,8 +10,9 @@ import {
 import { Context, type DateTime, Effect, Layer, LogLevel, type Option, References, type Scope } from "effect"
 import { type Handle, type Inbox, makeInbox } from "./inbox.ts"
 import { logMessage } from "./message-log.ts"
-import { type Entry, Outbox } from "./outbox.ts"
+import { type Entry, keyOf, Outbox } from "./outbox.ts"
 import type { StorageError } from "./storage-error.ts"
+import { callAttributes, type SpanOptions, spanInUnit, Tracing, traceparentIn } from "./tracing.ts"
 import { Transaction, UnitOfWork } from "./transaction.ts"
 
 /** One handler for each type that the consumer gets. Its writes, its messages and the acknowledgement commit together. */
@@ -70,6 +71,7 @@ export class EventBusPort extends Context.Service<
 const makeEmbedded = Effect.fnUntraced(function* () {
   const outbox = yield* Outbox
   const transaction = yield* Transaction
+  const isTracing = yield* Tracing
   const inboxes = new Map<Consumer, Inbox>()
 
   const hand = (consumer: Consumer, use: (inbox: Inbox) => Effect.Effect<void>) =>
@@ -135,7 +137,7 @@ const makeEmbedded = Effect.fnUntraced(function* () {
   })
 
   return EventBusPort.of({
-    publish: publishAtEnd(writeOut),
+    publish: publishAtEnd(writeOut, isTracing),
     subscribe: <C extends Consumer, H extends Handlers<C>>(consumer: C, handlers: H) =>
       Effect.gen(function* () {
         const handle = yield* handleOf(consumer, handlers)
@@ -158,14 +160,21 @@ const makeEmbedded = Effect.fnUntraced(function* () {
  * The `publish` of a transport: collects what a unit publishes, until all its work is done.
  *
  * @param writeOut writes it then; the list may grow meanwhile
+ * @param isTracing whether each message keeps the span that published it
  */
 export const publishAtEnd = (
-  writeOut: (unit: UnitOfWork["Service"], published: ReadonlyArray<Message>) => Effect.Effect<void, unknown, UnitOfWork>
+  writeOut: (
+    unit: UnitOfWork["Service"],
+    published: ReadonlyArray<Message>
+  ) => Effect.Effect<void, unknown, UnitOfWork>,
+  isTracing: boolean
 ): EventBusPort["Service"]["publish"] => {
   const publishedIn = new WeakMap<UnitOfWork["Service"], Array<Message>>()
   return (drafts) =>
-    Effect.map(UnitOfWork, (unit) => {
-      const messages = drafts.map((draft): Message => ({ ...draft, messageId: newMessageId(), schemaVersion: 1 }))
+    Effect.map(Effect.context<UnitOfWork>(), (context) => {
+      const unit = Context.get(context, UnitOfWork)
+      const toMessage = (draft: MessageDraft): Message => ({ ...draft, messageId: newMessageId(), schemaVersion: 1 })
+      const messages = drafts.map(isTracing ? (draft) => toMessage(withTraceparent(draft, context)) : toMessage)
       const published = publishedIn.get(unit)
       if (published !== undefined) {
         published.push(...messages)
@@ -175,6 +184,12 @@ export const publishAtEnd = (
       const isWritten = Effect.sync(() => publishedIn.delete(unit))
       unit.takeOn(Effect.andThen(writeOut(unit, messages), isWritten))
     })
+}
+
+/** What goes on after a wait says itself where it goes on from. */
+const withTraceparent = (draft: MessageDraft, context: Context.Context<never>): MessageDraft => {
+  const traceparent = draft.traceparent ?? traceparentIn(context)
+  return traceparent === undefined ? draft : { ...draft, traceparent }
 }
 
 /** The handlers of a consumer as one, with all that they need beside the unit. */
@@ -188,9 +203,19 @@ export const handleOf = <C extends Consumer, H extends Handlers<C>>(
     const byType = handlers as Readonly<Record<string, (message: Message) => ReturnType<Handle>>>
     // In place of the publisher's services rather than beside them: to merge the two costs as much as a statement.
     const own = Context.add(context as Context.Context<never>, References.PreventSchedulerYield, true)
-    return (message) =>
-      Effect.updateContext(
-        byType[message.type]?.(message) ?? Effect.die(`${consumer} has no handler for ${message.type}`),
-        (publishers: Context.Context<UnitOfWork>) => Context.add(own, UnitOfWork, Context.get(publishers, UnitOfWork))
+    const inOwn = (work: ReturnType<Handle>) =>
+      Effect.updateContext(work, (publishers: Context.Context<UnitOfWork>) =>
+        Context.add(own, UnitOfWork, Context.get(publishers, UnitOfWork))
       )
+    const handle: Handle = (message) =>
+      byType[message.type]?.(message) ?? Effect.die(`${consumer} has no handler for ${message.type}`)
+    if (!Context.get(own, Tracing)) return (message) => inOwn(handle(message))
+    return (message) => inOwn(spanInUnit(handle(message), `${consumer} ${message.type}`, consumerSpan(message)))
   })
+
+/** The span of a message that is handled. */
+export const consumerSpan = (message: Message): SpanOptions => ({
+  kind: "consumer",
+  traceparent: message.traceparent,
+  attributes: { ...callAttributes(keyOf(message), message.correlationId), "esa.message_id": message.messageId }
+})

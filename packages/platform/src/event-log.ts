@@ -5,6 +5,8 @@ import type { StorageError } from "./storage-error.ts"
 
 /** Messages of all tenants that one read walks over. */
 export const LOG_PAGE_MAX = 2_000
+/** Events that one read gives: each may have 40 KB, and many may read at the same time. */
+export const LOG_EVENTS_MAX = 100
 
 /** A domain event of a service call, as the log has it. */
 export interface LoggedEvent {
@@ -27,7 +29,7 @@ export class EventLog extends Context.Service<
     readonly last: Effect.Effect<number, StorageError>
     /** The place of the last event that retention has deleted: whoever has read less has lost some. */
     readonly horizon: Effect.Effect<number, StorageError>
-    /** The tenant's events after a place, in order, out of the next `LOG_PAGE_MAX` messages; and how far that went. */
+    /** The tenant's next events after a place, in order, at most `LOG_EVENTS_MAX`, and how far that went. */
     readonly after: (
       tenantId: TenantId,
       seq: number

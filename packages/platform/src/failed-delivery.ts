@@ -1,8 +1,10 @@
 import type { Consumer } from "@event-service-agent/schemas/envelope"
+import type { Message } from "@event-service-agent/schemas/messages/catalogue"
 import { Cause, Clock, Context, Effect } from "effect"
 import { annotationsOf } from "./message-log.ts"
-import { type Delivery, Outbox } from "./outbox.ts"
+import { type Delivery, keyOf, Outbox } from "./outbox.ts"
 import { logRefusal, retryStorage, STORAGE_RETRY_MS, StorageError } from "./storage-error.ts"
+import { beginSpan, callAttributes, endSpan, failedAs, Tracing } from "./tracing.ts"
 import { Transaction } from "./transaction.ts"
 
 /** Failures after which a message becomes a dead letter. */
@@ -43,6 +45,7 @@ export const makeFailedDeliveries = Effect.fnUntraced(function* (consumer: Consu
         return { _tag: "Later", delivery: next, pauseMs: STORAGE_RETRY_MS } satisfies Failed
       }
       const attempts = delivery.attempts + 1
+      if (yield* Tracing) yield* traceFailure(consumer, message, attempts)
       const error = failure instanceof Error ? `${failure.name}: ${failure.message}` : String(failure)
       if (attempts >= TRIES_MAX) {
         yield* retryStorage(transaction.run(outbox.bury({ consumer, seq, attempts, error, diedAt: now })))
@@ -59,3 +62,19 @@ export const makeFailedDeliveries = Effect.fnUntraced(function* (consumer: Consu
   )
   return { backoffMs, judge }
 })
+
+/** The unit was rolled back, and its spans with it. This one says that the message was tried. */
+const traceFailure = Effect.fnUntraced(function* (consumer: Consumer, message: Message, attempts: number) {
+  const span = yield* beginSpan(`${consumer} ${message.type}`, {
+    kind: "consumer",
+    traceparent: message.traceparent,
+    attributes: {
+      ...callAttributes(keyOf(message), message.correlationId),
+      "esa.message_id": message.messageId,
+      "esa.attempt": attempts,
+      "error.type": HANDLER_FAILED
+    }
+  })
+  yield* endSpan(span, failedAs(HANDLER_FAILED))
+})
+const HANDLER_FAILED = "HandlerFailed"

@@ -38,6 +38,18 @@ const query = (text: string, ...fields: ReadonlyArray<string>): Row => [
   422,
   fields.map((field) => `query #/${field}`)
 ]
+/** On the routes beside the list. */
+const queryOn = (route: string, text: string, ...fields: ReadonlyArray<string>): Row => [
+  `the query ${text} on ${route}`,
+  `${CALLS}/${route}?${text}`,
+  {},
+  422,
+  fields.map((field) => `query #/${field}`)
+]
+const resend = (what: string, sent: RequestInit, status: number, ...fields: ReadonlyArray<string>): Row => {
+  const row = [what, `${CALLS}/${UNKNOWN_ID}/resend`, sent, status] as const
+  return fields.length === 0 ? row : [...row, fields]
+}
 const keyed = (what: string, key: string, change = {}): Row => [
   what,
   CALLS,
@@ -226,6 +238,33 @@ export const ROWS: ReadonlyArray<Row> = [
   query("tag=", "tag/0"),
   query(`page=${CANARY}`, "page"),
   query("limit=0&to=x&page=1", "limit", "to", "page"),
+  queryOn("stats", `status=${CANARY}`, "status"),
+  queryOn("stats", "limit=1", "limit"),
+  queryOn("events", `lastEventId=${CANARY}`, "lastEventId"),
+  queryOn("events", "status=Failed", "status"),
+  queryOn("export", "limit=10", "limit"),
+  queryOn("export", `cursor=${CANARY}&x=1`, "cursor", "x"),
+  queryOn("export", "status=Done&from=tomorrow&tag=", "status/0", "from", "tag/0"),
+  ["a tenant with a dot on stats", `${callsOf("a.b")}/stats`, {}, 422, ["path #/tenantId"]],
+  ["a tenant with a dot on events", `${callsOf("a.b")}/events`, {}, 422, ["path #/tenantId"]],
+  ["a tenant with a dot on export", `${callsOf("a.b")}/export`, {}, 422, ["path #/tenantId"]],
+  body("a number as the call it repeats", { clonedFrom: 7 }, "/clonedFrom"),
+  body("no id as the call it repeats", { clonedFrom: CANARY }, "/clonedFrom"),
+  resend("an unknown id to repeat", { method: "POST" }, 404),
+  resend("an unknown field of a repetition", json({ url: CANARY }), 422, "body #/url"),
+  resend("a due time of a repetition that is none", json({ dueAt: CANARY }), 422, "body #/dueAt"),
+  resend("an array as repetition", json([CANARY]), 422, "body #"),
+  resend("half a repetition", posted(`{"dueAt": "${CANARY}`), 400),
+  resend("a repetition as text", posted("{}", { "content-type": "text/plain" }), 415),
+  resend("another site that repeats", json({}, { origin: "http://a" }), 403),
+  ["a query on a repetition", `${CALLS}/${UNKNOWN_ID}/resend?x=1`, { method: "POST" }, 422, ["query #/x"]],
+  ["a wrong method on stats", `${CALLS}/stats`, { method: "DELETE" }, 405],
+  ["a wrong method on events", `${CALLS}/events`, { method: "POST" }, 405],
+  ["a wrong method on export", `${CALLS}/export`, { method: "PUT" }, 405],
+  ["a wrong method on resend", `${CALLS}/${UNKNOWN_ID}/resend`, {}, 405],
+  ["a republication without a time", "/api/admin/republish", json({}), 422, ["body #/since"]],
+  ["a republication since no time", "/api/admin/republish", json({ since: CANARY }), 422, ["body #/since"]],
+  ["a republication without a broker", "/api/admin/republish", json({ since: "2026-01-01T00:00:00Z" }), 409],
   ["dead letters without number", "/api/admin/dead-letters?limit=x", {}, 422, ["query #/limit"]],
   ["a dead letter of nobody", "/api/admin/dead-letters/nobody/1/replay", { method: "POST" }, 422, ["path #/consumer"]],
   ["an unknown dead letter", "/api/admin/dead-letters/timer/1/replay", { method: "POST" }, 404],

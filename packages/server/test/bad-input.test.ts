@@ -41,7 +41,13 @@ describe("bad input", () => {
     expect(await allowed(`${CALLS}/${UNKNOWN_ID}`, "DELETE")).toEqual(["GET", "HEAD"])
     expect(await allowed(`${CALLS}/${UNKNOWN_ID}/cancel`, "GET")).toEqual(["POST"])
     expect(await allowed(`${CALLS}/${UNKNOWN_ID}/tags`, "POST")).toEqual(["PUT"])
-    expect(await allowed("/openapi.json", "POST")).toEqual(["GET", "HEAD"])
+    expect(await allowed(`${CALLS}/${UNKNOWN_ID}/resend`, "PUT")).toEqual(["POST"])
+    for (const route of ["stats", "events", "export"]) {
+      expect(await allowed(`${CALLS}/${route}`, "POST")).toEqual(["GET", "HEAD"])
+    }
+    for (const path of ["/openapi.json", "/asyncapi.json", "/metrics"]) {
+      expect(await allowed(path, "POST")).toEqual(["GET", "HEAD"])
+    }
   }, 5_000)
 
   it("on the wire is refused, too: hosts that are not this one, and requests that are none", async () => {
@@ -91,7 +97,9 @@ describe("the id of another tenant's call", () => {
       ["", {}],
       ["/cancel", { method: "POST" }],
       ["/cancel", json({ reason: "mine" })],
-      ["/tags", { ...json({ tags: ["mine"] }), method: "PUT" }]
+      ["/tags", { ...json({ tags: ["mine"] }), method: "PUT" }],
+      ["/resend", { method: "POST" }],
+      ["/resend", json({ dueAt: "2999-01-01T00:00:00Z" })]
     ]
     for (const [path, init] of requests) {
       const [foreign, unknown] = [

@@ -1,6 +1,7 @@
 import { existsSync, readdirSync } from "node:fs"
 import { join } from "node:path"
 import { afterAll, describe, expect, it } from "vitest"
+import { adminKeyOf, withKey } from "./access/keyed-service.ts"
 import { callsOf, json } from "./client.ts"
 import { countingTarget } from "./counting-target.ts"
 import { copyContext, environmentOf, isIgnored, readStages, readText, textsOf } from "./dockerfile.ts"
@@ -13,6 +14,12 @@ const [build] = stages
 const final = stages.at(-1)
 const ignored = readText(ROOT, ".dockerignore")
 const environment = environmentOf(final)
+
+const CALL = {
+  name: "a",
+  dueAt: "2099-01-01T00:00:00Z",
+  requestSpec: { method: "GET", url: "https://example.com/" }
+}
 
 afterAll(removeLeftovers)
 
@@ -94,9 +101,11 @@ describe("the image", () => {
     const port = new URL(service.url).port
     const submitted = await fetch(
       `http://127.0.0.1:${port}${callsOf("acme")}`,
-      json({ name: "a", dueAt: "2099-01-01T00:00:00Z", requestSpec: { method: "GET", url: "https://example.com/" } })
+      json(CALL, withKey(adminKeyOf(service)))
     )
     expect(submitted.status).toBe(202)
+    const refused = await fetch(`http://127.0.0.1:${port}${callsOf("acme")}`, json(CALL))
+    expect(refused.status).toBe(401)
 
     const [, ...check] = textsOf(final, "HEALTHCHECK").flatMap(words)
     const healthcheck = (PORT: string) =>

@@ -15,6 +15,8 @@ const docs = (name: string) => readFileSync(join(import.meta.dirname, "../../../
 const namesIn = (text: string) =>
   new Set([...text.matchAll(/\besa_[a-z_]+/g)].map(([name]) => name.replace(/_(bucket|sum|count)$/, "")))
 const documented = namesIn(docs("metrics.md"))
+/** Only there while spans are exported: see trace-export.test.ts. */
+const OF_EXPORTER = "esa_trace_exports_total"
 
 /** The names and the types of what is exported, and each sample with its value. */
 const scrape = async (service: Service) => {
@@ -74,7 +76,7 @@ describe("/metrics", () => {
     expect(samples.get('esa_messages_unhandled{consumer="orchestration"}')).toBe(0)
 
     const ofNats = [...documented].filter((name) => name.startsWith("esa_outbox_relay"))
-    expect([...types.keys(), ...ofNats].sort()).toEqual([...documented].sort())
+    expect([...types.keys(), ...ofNats, OF_EXPORTER].sort()).toEqual([...documented].sort())
     for (const [name, type] of types)
       expect({ name, isTotal: name.endsWith("_total") }).toEqual({ name, isTotal: type === "counter" })
   }, 60_000)
@@ -85,7 +87,7 @@ describe("/metrics", () => {
     async () => {
       await using nats = await NatsServer.start()
       const { types, samples } = await runCalls({ NATS_URL: nats.url })
-      expect([...types.keys()].sort()).toEqual([...documented].sort())
+      expect([...types.keys(), OF_EXPORTER].sort()).toEqual([...documented].sort())
       expect(samples.get('esa_outbox_relay_lag_messages{relay="relay-work"}')).toBe(0)
     },
     60_000

@@ -228,8 +228,12 @@ describe("a service that is told to stop", () => {
 
 describe("a service for others to reach", () => {
   it("answers under its own address and the names that are allowed, and warns that it lets everybody in", async () => {
-    await using service = await Service.start({ HOST: "0.0.0.0", ALLOWED_HOSTS: "Calls.Example.com, fd00::1" })
-    expect(service.logs.find(({ level }) => level === "WARN")?.message).toContain("there is no authentication yet")
+    await using service = await Service.start({
+      HOST: "0.0.0.0",
+      AUTH: "off",
+      ALLOWED_HOSTS: "Calls.Example.com, fd00::1"
+    })
+    expect(service.logs.find(({ level }) => level === "WARN")?.message).toContain("AUTH is off")
     const { port } = new URL(service.url)
     const statusFor = async (host: string) =>
       (await fetch(`http://127.0.0.1:${port}/health/live`, { headers: { host } })).status

@@ -15,7 +15,8 @@ export const TABLES = [
   "service_call_tags",
   "submissions",
   "timer_schedules",
-  "execution_attempts"
+  "execution_attempts",
+  "api_keys"
 ] as const
 
 /** The number of rows of every table. */

@@ -1,4 +1,4 @@
-import { EventLog, LOG_PAGE_MAX } from "@event-service-agent/platform/event-log"
+import { EventLog, LOG_EVENTS_MAX, LOG_PAGE_MAX } from "@event-service-agent/platform/event-log"
 import type { CorrelationId, ServiceCallId } from "@event-service-agent/schemas/ids"
 import { catalogue, type MessageType } from "@event-service-agent/schemas/messages/catalogue"
 import { fromMillis } from "@event-service-agent/schemas/time"
@@ -32,15 +32,17 @@ export const layer = Layer.effect(
     )
     const events = reader.prepare<EventRow>(
       `SELECT seq, type, service_call_id, version, timestamp, correlation_id, payload FROM outbox
-       WHERE seq > ? AND seq <= ? AND tenant_id = ? AND type IN (${DOMAIN_EVENTS}) ORDER BY seq`
+       WHERE seq > ? AND seq <= ? AND tenant_id = ? AND type IN (${DOMAIN_EVENTS}) ORDER BY seq
+       LIMIT ${LOG_EVENTS_MAX}`
     )
 
     return EventLog.of({
       last: Effect.map(last.first(), (row) => row?.seq ?? 0),
       horizon: Effect.map(horizon.first(), (row) => row?.seq ?? 0),
       after: Effect.fnUntraced(function* (tenantId, seq) {
-        const readTo = (yield* pageEnd.first(seq))?.seq ?? seq
-        const rows = readTo === seq ? [] : yield* events.all(seq, readTo, tenantId)
+        const end = (yield* pageEnd.first(seq))?.seq ?? seq
+        const rows = end === seq ? [] : yield* events.all(seq, end, tenantId)
+        const readTo = rows.length < LOG_EVENTS_MAX ? end : (rows.at(-1)?.seq ?? end)
         return { events: rows.map(toEvent), readTo }
       })
     })

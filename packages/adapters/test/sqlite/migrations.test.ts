@@ -35,7 +35,7 @@ describe("an earlier database", () => {
       .run({ ...row, ...more })
     migrate(database)
     expect(database.query("SELECT * FROM execution_attempts").all()).toEqual([
-      { ...row, ...more, sealed_for_resend: null, is_remote: 0 }
+      { ...row, ...more, sealed_for_resend: null, is_remote: 0, traceparent: null }
     ])
   })
 
@@ -51,5 +51,80 @@ describe("an earlier database", () => {
     migrate(database)
     expect(rows()).toEqual(before)
     expect(before.flat()).toHaveLength(2)
+  })
+
+  it("counts the calls that it has, and takes what happened before for lost to those who follow", () => {
+    using database = earlier(migrations.findIndex((sql) => sql.includes("CREATE TABLE service_call_counts")))
+    const insert = (table: string, row: Readonly<Record<string, string | number>>) =>
+      database
+        .query(`INSERT INTO ${table} (${Object.keys(row)}) VALUES (${Object.keys(row).map((name) => `$${name}`)})`)
+        .run(row)
+    const common = { timeout_ms: 1, on_unknown: "fail", correlation_id: "k", accepted_at: 1, due_at: 1, name: "n" }
+    const calls = [
+      ["acme", "c1", "Succeeded", ["a", "b"]],
+      ["acme", "c2", "Succeeded", ["a"]],
+      ["acme", "c3", "Scheduled", []],
+      ["other", "c1", "Failed", ["a"]]
+    ] as const
+    for (const [tenant_id, service_call_id, status, tags] of calls) {
+      const key = { tenant_id, service_call_id }
+      const row = { ...common, ...key, revision: 1, status, request: "{}", tags: JSON.stringify(tags) }
+      insert("service_calls", { ...row, keep_request: 0, submitted_at: 1, is_due: 0 })
+      for (const tag of tags) insert("service_call_tags", { ...key, tag, accepted_at: 1 })
+      const {
+        timeout_ms: _,
+        on_unknown: __,
+        accepted_at: ___,
+        due_at: ____,
+        name: _____,
+        ...ids
+      } = { ...common, ...key }
+      insert("outbox", {
+        ...ids,
+        message_id: "m",
+        type: "ServiceCallScheduled",
+        schema_version: 1,
+        version: 1,
+        timestamp: 1,
+        payload: "{}"
+      })
+    }
+    migrate(database)
+    const counts = () =>
+      database.query("SELECT tenant_id || ' ' || kind || ' ' || name AS name, calls FROM service_call_counts").values()
+    const before = [
+      ["acme status Scheduled", 1],
+      ["acme status Succeeded", 2],
+      ["acme tag a", 2],
+      ["acme tag b", 1],
+      ["other status Failed", 1],
+      ["other tag a", 1]
+    ]
+    expect(counts()).toEqual(before)
+    expect(database.query("SELECT seq FROM event_horizon").values()).toEqual([[calls.length]])
+    expect(database.query("SELECT DISTINCT cloned_from FROM service_calls").values()).toEqual([[null]])
+    // From now on they are kept.
+    database.run("DELETE FROM service_calls WHERE service_call_id = 'c2'")
+    database.run("DELETE FROM service_call_tags WHERE service_call_id = 'c2'")
+    expect(counts()).toEqual(
+      before.map(([name, count]) => [name, /acme (status Succeeded|tag a)/.test(String(name)) ? 1 : count])
+    )
+  })
+
+  it("counts what its calls hold", () => {
+    using database = earlier(6)
+    const row = "1, 'Scheduled', 'n', ?, ?, '[]', 1, 'fail', 0, 'k', 1, 1, 1, 0, ?"
+    const insert = database.query(
+      `INSERT INTO service_calls (tenant_id, service_call_id, revision, status, name, request, sealed, tags, timeout_ms,
+         on_unknown, keep_request, correlation_id, accepted_at, due_at, submitted_at, is_due, outcome) VALUES (?, ?, ${row})`
+    )
+    insert.run("acme", "a", '{"ä":1}', new Uint8Array(100), null)
+    insert.run("acme", "b", "{}", null, "[1]")
+    insert.run("globex", "a", "{}", null, null)
+    migrate(database)
+    expect(database.query("SELECT * FROM stored_bytes ORDER BY tenant_id").all()).toEqual([
+      { tenant_id: "acme", bytes: 8 + 100 + 2 + 3 },
+      { tenant_id: "globex", bytes: 2 }
+    ])
   })
 })

@@ -1,7 +1,9 @@
+import { apiKeyStoreContract } from "@event-service-agent/api/api-key-store.contract"
 import { submissionStoreContract } from "@event-service-agent/api/submission-store.contract"
 import { attemptStoreContract } from "@event-service-agent/execution/attempt-store.contract"
 import { timerStoreContract } from "@event-service-agent/timer/timer-store.contract"
 import { Layer } from "effect"
+import { layer as apiKeyStoreLayer } from "../../src/sqlite/api-key-store.ts"
 import { layer as attemptStoreLayer } from "../../src/sqlite/attempt-store.ts"
 import { layer as submissionStoreLayer } from "../../src/sqlite/submission-store.ts"
 import { layer as timerStoreLayer } from "../../src/sqlite/timer-store.ts"
@@ -17,3 +19,4 @@ submissionStoreContract(
   "on SQLite",
   Layer.merge(submissionStoreLayer, transactionLayer).pipe(Layer.provide(temporaryDatabase))
 )
+apiKeyStoreContract("on SQLite", Layer.merge(apiKeyStoreLayer, transactionLayer).pipe(Layer.provide(temporaryDatabase)))

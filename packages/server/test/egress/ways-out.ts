@@ -4,7 +4,9 @@ import { isBuiltin } from "node:module"
 const MAY_USE: Readonly<Record<string, ReadonlyArray<string>>> = {
   "packages/adapters/src/bun/page.ts": ["Bun.build"],
   "packages/adapters/src/http/fetch-http-client.ts": ["fetch", "node:tls"],
-  "packages/adapters/src/http/host-resolver.ts": ["node:dns", "Bun.dns"]
+  "packages/adapters/src/http/host-resolver.ts": ["node:dns", "Bun.dns"],
+  // The collector is the operator's, and nothing of a tenant decides where it is.
+  "packages/server/src/tracing.ts": ["effect/http FetchHttpClient", "effect/http HttpClient"]
 }
 
 /** What may connect to the broker, which the operator sets. */

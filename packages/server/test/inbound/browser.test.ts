@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
-import { callsOf, submit } from "../client.ts"
+import { callsOf, json, submit } from "../client.ts"
 import { removeLeftovers, Service } from "../process.ts"
 import { askWith, contentOf, routesOf } from "./asking.ts"
 import { plantDeadLetters } from "./dead-letters.ts"
@@ -17,7 +17,10 @@ const EVIL = "http://evil.example"
 const BODIES: Readonly<Record<string, string>> = {
   "serviceCalls.submit": JSON.stringify(CALL),
   "serviceCalls.cancel": "{}",
-  "serviceCalls.setTags": '{"tags":["changed"]}'
+  "serviceCalls.setTags": '{"tags":["changed"]}',
+  "serviceCalls.resend": "{}",
+  "admin.republish": '{"since":"2026-01-01T00:00:00Z"}',
+  "access.createKey": '{"tenantId":"*","scopes":["admin"]}'
 }
 const JSON_TYPE = ["content-type", "application/json"] as const
 
@@ -71,12 +74,15 @@ describe("a page of another site in a browser beside the service", () => {
   beforeAll(async () => {
     service = await Service.start()
     const { serviceCallId } = await submit(service, "acme", CALL)
+    const made = await service.fetch("/api/admin/keys", json({ tenantId: "acme", scopes: ["read"] }))
+    const { keyId }: { readonly keyId: string } = await made.json()
     const [letter] = await plantDeadLetters(service, 1)
     routes = await routesOf(service, {
       tenantId: "acme",
       serviceCallId,
       consumer: letter?.consumer ?? "",
-      seq: String(letter?.seq)
+      seq: String(letter?.seq),
+      keyId
     })
   }, 30_000)
   afterAll(() => service[Symbol.asyncDispose]())
@@ -138,7 +144,16 @@ describe("a page of another site in a browser beside the service", () => {
   it("cannot read, run or frame an answer, and changes nothing by asking", async () => {
     const before = contentOf(service)
     const reading = routes.filter(({ method }) => method === "GET").map(({ target }) => target)
-    for (const target of [...reading, "/", "/docs", "/openapi.json", "/nothing"]) {
+    for (const target of [
+      ...reading,
+      "/",
+      "/page.json",
+      "/docs",
+      "/openapi.json",
+      "/asyncapi.json",
+      "/metrics",
+      "/nothing"
+    ]) {
       for (const method of ["GET", "HEAD"]) {
         const headers = [
           ["origin", EVIL],

@@ -35,6 +35,7 @@ export interface Material {
   readonly serviceCallIds: ReadonlyArray<string>
   /** Numbers of messages that are dead letters. */
   readonly letters: ReadonlyArray<number>
+  readonly keyIds: ReadonlyArray<string>
   /** What a call may be sent to. */
   readonly targetUrl: string
 }
@@ -99,7 +100,7 @@ const generateParts = (operation: Operation, random: Random, material: Material)
   }
 }
 
-const textsOf = (random: Random, { tenants, serviceCallIds, letters, targetUrl }: Material) =>
+const textsOf = (random: Random, { tenants, serviceCallIds, letters, keyIds, targetUrl }: Material) =>
   new Map([
     ["tenantId", tenants],
     // Few, so that some are used again.
@@ -107,6 +108,7 @@ const textsOf = (random: Random, { tenants, serviceCallIds, letters, targetUrl }
     ["idempotency-key", KEYS],
     ["serviceCallId", [...serviceCallIds, generateUuid(random)]],
     ["seq", ["999999999", ...letters.map(String)]],
+    ["keyId", ["000000000000", ...keyIds]],
     ["url", [targetUrl, `${targetUrl}/a?b=c#d`]],
     ["body", ["", '{"a":1}', "Ünïcödé 💥", "x".repeat(1_000)]],
     ["cursor", [Buffer.from(`${Date.UTC(2030)}.${generateUuid(random)}`).toString("base64url")]]

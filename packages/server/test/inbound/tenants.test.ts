@@ -108,7 +108,9 @@ describe("a tenant with calls in every state and dead letters", () => {
 
   it("is not heard of on the routes for anyone", async () => {
     const routes = classify(contract).forAnyone.map((operation) => questionTo(operation, {}))
-    const others = ["/", "/docs", "/openapi.json", "/nothing"].map((path) => ({ method: "GET", target: path }))
+    const others = ["/", "/page.json", "/docs", "/openapi.json", "/asyncapi.json", "/metrics", "/nothing"].map(
+      (path) => ({ method: "GET", target: path })
+    )
     for (const question of [...routes, ...others]) {
       const answer = await comparable(question)
       for (const owner of owners) {

@@ -12,6 +12,11 @@ const WITHOUT_TENANT: ReadonlyMap<string, "operators" | "anyone"> = new Map([
   ["admin.deadLetters", "operators"],
   ["admin.replay", "operators"],
   ["admin.discard", "operators"],
+  ["admin.republish", "operators"],
+  ["access.keys", "operators"],
+  ["access.createKey", "operators"],
+  ["access.revokeKey", "operators"],
+  ["access.whoami", "anyone"],
   ["health.live", "anyone"],
   ["health.ready", "anyone"]
 ])

@@ -11,7 +11,7 @@ interface ProblemDocument {
 }
 
 /** What a request that follows the document may still be told: rules that its schemas cannot say. */
-const RULES = /^#\/(requestSpec\/(body|headers(\/.*)?)|onUnknown|idempotency-key)$/
+const RULES = /^#\/(requestSpec\/(body|headers(\/.*)?)|onUnknown|idempotency-key|scopes|expiresAt)$/
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
 
 /** A sentence for each thing that is wrong with the answer to a generated request. */

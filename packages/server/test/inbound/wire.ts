@@ -41,7 +41,7 @@ export class Wire implements Disposable {
       chunks.push(chunk)
       const answer = parse(Buffer.concat(chunks), isHead)
       if (answer === undefined) return
-      if (answer.headers.get("connection") === "close") this[Symbol.dispose]()
+      if (answer.headers.get("connection") === "close" || isEndless(answer)) this[Symbol.dispose]()
       resolve(answer)
     }
     const onError = (error: Error) => fail(error.message)
@@ -126,6 +126,29 @@ const parse = (bytes: Buffer, isHead: boolean): WireAnswer | undefined => {
   const headers = new Map(
     lines.map((line) => [line.slice(0, line.indexOf(":")).toLowerCase(), line.slice(line.indexOf(":") + 1).trim()])
   )
+  if (!isHead && headers.get("transfer-encoding") === "chunked") {
+    const { body, hasEnded } = dechunk(rest)
+    const isThere = hasEnded || (isEndless({ headers }) && body.includes("\n\n"))
+    return isThere ? { status, headers, body } : undefined
+  }
   const length = isHead ? 0 : Number(headers.get("content-length") ?? 0)
   return rest.byteLength < length ? undefined : { status, headers, body: rest.toString("utf8", 0, length) }
+}
+
+/** A stream of events has no end: its first event is taken for the whole answer. */
+const isEndless = ({ headers }: Pick<WireAnswer, "headers">): boolean =>
+  headers.get("content-type")?.startsWith("text/event-stream") === true
+
+/** The chunks that are complete, and whether the last one is among them. */
+const dechunk = (bytes: Buffer): { readonly body: string; readonly hasEnded: boolean } => {
+  const chunks: Array<Buffer> = []
+  for (let at = 0; ; ) {
+    const lineEnd = bytes.indexOf("\r\n", at)
+    const size = lineEnd === -1 ? Number.NaN : Number.parseInt(bytes.toString("latin1", at, lineEnd), 16)
+    const start = lineEnd + 2
+    const isComplete = bytes.byteLength >= start + size + 2
+    if (!isComplete || size === 0) return { body: Buffer.concat(chunks).toString("utf8"), hasEnded: isComplete }
+    chunks.push(bytes.subarray(start, start + size))
+    at = start + size + 2
+  }
 }

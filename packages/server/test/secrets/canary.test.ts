@@ -26,6 +26,16 @@ const FIRST = {
   dueAt: "2999-01-01T00:00:00Z"
 }
 
+const OTHER_PATHS = [
+  "/api/admin/dead-letters",
+  "/health/ready",
+  "/openapi.json",
+  "/asyncapi.json",
+  "/metrics",
+  "/page.json",
+  `${callsOf(TENANT)}/none`
+]
+
 afterAll(killPrograms)
 afterAll(removeLeftovers)
 
@@ -99,8 +109,18 @@ describe("secrets of requests", () => {
       await sideBySide(calls, CLIENTS, async ({ serviceCallId }) => {
         details.push(JSON.parse((await ask(`${callsOf(TENANT)}/${serviceCallId}`)).text))
       })
-      for (const path of ["/api/admin/dead-letters", "/health/ready", "/openapi.json", `${callsOf(TENANT)}/none`])
-        await ask(path)
+      for (const path of OTHER_PATHS) await ask(path)
+      for (const path of ["stats", "export", "export?q=c4nary"]) await ask(`${callsOf(TENANT)}/${path}`)
+      // Most of what has ever happened to the calls: cancelled ones have three events.
+      answers.push(await eventsOf(program.url, 3 * submissions.length))
+      for (const { serviceCallId, requestKept } of details.filter(({ requestKept }) => requestKept).slice(0, 4)) {
+        expect(requestKept).toBe(true)
+        const { status } = await ask(`${callsOf(TENANT)}/${serviceCallId}/resend`, json({}, { prefer: "wait=20" }))
+        expect(status).toBe(200)
+      }
+      for (const { serviceCallId, requestKept } of details.slice(0, CLIENTS)) {
+        if (!requestKept) await ask(`${callsOf(TENANT)}/${serviceCallId}/resend`, json({ dueAt: CANARY }))
+      }
       // The requests arrived with their secrets, and people can see what came of them.
       const arrived = [...target.byKey.values()]
         .flat()
@@ -130,6 +150,23 @@ describe("secrets of requests", () => {
 
 const countOf = (target: CountingTarget, word: string): number =>
   [...target.byKey.values()].flat().filter(({ path }) => path.includes(word)).length
+
+/** The first events of the tenant, at least so many. */
+const eventsOf = async (url: string, count: number): Promise<string> => {
+  const connection = new AbortController()
+  const response = await fetch(`${url}${callsOf(TENANT)}/events`, {
+    headers: { "last-event-id": "0" },
+    signal: connection.signal
+  })
+  const decoder = new TextDecoder()
+  let text = ""
+  for await (const chunk of response.body ?? []) {
+    text += decoder.decode(chunk, { stream: true })
+    if (text.split("\nevent: ServiceCall").length > count) break
+  }
+  connection.abort()
+  return text
+}
 
 type Ask = (path: string) => Promise<{ readonly text: string }>
 

@@ -1,0 +1,58 @@
+import type { Browser, Page } from "playwright-core"
+import { afterAll, beforeAll } from "vitest"
+import { type Environment, removeLeftovers, Service } from "../process.ts"
+import { launch, missingBrowser, openTab, type Tab, type View } from "./chromium.ts"
+
+/** Starting the program and the browser on a busy machine. */
+const START_MS_MAX = 60_000
+export const TEST_MS_MAX = 60_000
+
+export interface PageTest {
+  readonly service: () => Service
+  readonly open: (query: string, view?: View) => Promise<Tab>
+}
+
+/** One program and one browser for the tests of a file. Without a browser it starts nothing. */
+export const pageTest = (env: Environment = { ECHO_PORT: "0" }): PageTest => {
+  let service: Service | undefined
+  let browser: Browser | undefined
+  beforeAll(async () => {
+    if (missingBrowser !== undefined) return
+    const starting = [Service.start(env), launch()] as const
+    service = await starting[0]
+    browser = await starting[1]
+  }, START_MS_MAX)
+  afterAll(async () => {
+    await browser?.close()
+    await service?.[Symbol.asyncDispose]()
+    removeLeftovers()
+  }, START_MS_MAX)
+  const started = () => {
+    if (service === undefined) throw new Error("the program has not started")
+    return service
+  }
+  return {
+    service: started,
+    open: (query, view) => {
+      if (browser === undefined) throw new Error("the browser has not started")
+      return openTab(browser, `${started().url}/${query}`, view)
+    }
+  }
+}
+
+/** One that nobody listened on a moment ago. */
+export const freePort = (): number => {
+  const server = Bun.serve({ hostname: "127.0.0.1", port: 0, fetch: () => new Response() })
+  const { port = 0 } = server
+  void server.stop(true)
+  return port
+}
+
+/** Waits until the page hears of changes. */
+export const whenLive = (page: Page): Promise<void> => page.locator('.live-mark[data-live="true"]').waitFor()
+
+/** The rows in view, by the names in them. */
+export const namesIn = (page: Page): Promise<ReadonlyArray<string>> =>
+  page.locator("[data-row] .name").allTextContents()
+
+export const rowOf = (page: Page, name: string) => page.locator("[data-row]").filter({ hasText: name })

@@ -1,0 +1,75 @@
+import type { CallStats } from "@event-service-agent/api/contract"
+import { afterAll, describe, expect, it } from "vitest"
+import { callsOf, json, type Submission, submit } from "./client.ts"
+import { countingTarget } from "./counting-target.ts"
+import { removeLeftovers, Service } from "./process.ts"
+import { rowCounts } from "./stored.ts"
+import { until } from "./until.ts"
+
+type Stats = (typeof CallStats)["Encoded"]
+
+afterAll(removeLeftovers)
+
+const TEST_MS_MAX = 60_000
+const LATER = "2999-01-01T00:00:00Z"
+const NONE = { Submitted: 0, Scheduled: 0, Running: 0, Succeeded: 0, Failed: 0, Cancelled: 0 }
+
+const statsOf = async (service: Service, tenant: string): Promise<Stats> => {
+  const response = await service.fetch(`${callsOf(tenant)}/stats`)
+  expect(response.status).toBe(200)
+  return response.json()
+}
+
+const callTo = (url: string, change: Partial<Submission> = {}): Submission => ({
+  name: "a call",
+  requestSpec: { method: "POST", url },
+  ...change
+})
+
+describe("the counts of a tenant's calls", () => {
+  it(
+    "follow every change of state and tags, and what retention deletes",
+    async () => {
+      await using target = countingTarget(
+        ({ path }) => new Response("ok", { status: path.startsWith("/fails") ? 500 : 200 })
+      )
+      await using service = await Service.start({ EGRESS_ALLOW: target.host, RETENTION_FINISHED: "3s" })
+      expect(await statsOf(service, "acme")).toEqual({ total: 0, statuses: NONE, tags: [] })
+      const later = await submit(service, "acme", callTo(target.url, { dueAt: LATER, tags: ["a", "starred"] }))
+      const other = await submit(service, "acme", callTo(target.url, { dueAt: LATER, tags: ["a"] }))
+      await submit(service, "globex", callTo(target.url, { dueAt: LATER, tags: ["a", "of globex"] }))
+      const isScheduled = async () => (await statsOf(service, "acme")).statuses.Scheduled === 2
+      await until("both are scheduled", isScheduled)
+      const waiting = { ...NONE, Scheduled: 2 }
+      const star = { tag: "starred", calls: 1 }
+      // The star comes first, then the most used.
+      const tags = [star, { tag: "a", calls: 2 }]
+      expect(await statsOf(service, "acme")).toEqual({ total: 2, statuses: waiting, tags })
+
+      await service.fetch(`${callsOf("acme")}/${other.serviceCallId}/cancel`, { method: "POST" })
+      await service.fetch(`${callsOf("acme")}/${later.serviceCallId}/tags`, { ...json({ tags: ["b"] }), method: "PUT" })
+      expect(await statsOf(service, "acme")).toEqual({
+        total: 2,
+        statuses: { ...NONE, Scheduled: 1, Cancelled: 1 },
+        tags: [
+          { tag: "a", calls: 1 },
+          { tag: "b", calls: 1 }
+        ]
+      })
+      for (const path of ["/ok", "/fails"]) await submit(service, "acme", callTo(target.url + path))
+      await until("those have ended, and were counted so", async () => {
+        const { statuses } = await statsOf(service, "acme")
+        return statuses.Succeeded === 1 && statuses.Failed === 1
+      })
+      await until("what has ended is deleted", async () => (await statsOf(service, "acme")).total === 1, 30_000)
+      expect(await statsOf(service, "acme")).toEqual({
+        total: 1,
+        statuses: { ...NONE, Scheduled: 1 },
+        tags: [{ tag: "b", calls: 1 }]
+      })
+      expect(rowCounts(service.dbPath)).toMatchObject({ service_calls: 2 })
+      expect(await statsOf(service, "globex")).toMatchObject({ total: 1 })
+    },
+    TEST_MS_MAX
+  )
+})
