@@ -96,15 +96,19 @@ const bundle = Effect.promise(() => {
 })
 
 const build = async (): Promise<Bundle> => {
-  const { outputs } = await Bun.build({
+  const { success, outputs, logs } = await Bun.build({
     entrypoints: [fileURLToPath(import.meta.resolve(`@event-service-agent/ui/${DOCUMENT}`))],
     target: "browser",
     minify: true,
     splitting: true,
+    // Said here as well as in the tsconfig, which is not where the program is installed.
+    jsx: { runtime: "automatic", importSource: "preact", development: false },
     publicPath: ASSETS_PATH,
     naming: { entry: "[name].[ext]", chunk: "[name]-[hash].[ext]", asset: "[name]-[hash].[ext]" },
-    define: { "process.env.NODE_ENV": '"production"' }
+    define: { "process.env.NODE_ENV": '"production"' },
+    throw: false
   })
+  if (!success) throw new Error(`the page cannot be bundled: ${logs.map(String).join("; ")}`)
   const files = new Map(await Promise.all(outputs.map(packed)))
   const document = files.get(DOCUMENT)
   if (document === undefined) throw new Error(`the bundle of the page has no ${DOCUMENT}`)

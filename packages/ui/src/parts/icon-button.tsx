@@ -1,0 +1,23 @@
+import { Icon, type IconName } from "./icon.tsx"
+
+interface Props {
+  readonly icon: IconName
+  readonly label: string
+  readonly onClick: (event: MouseEvent) => void
+  readonly isPressed?: boolean
+  readonly isFilled?: boolean
+  readonly class?: string
+}
+
+export const IconButton = ({ icon, label, onClick, isPressed, isFilled = false, class: more = "" }: Props) => (
+  <button
+    type="button"
+    class={`icon-button ${more}`}
+    aria-label={label}
+    aria-pressed={isPressed}
+    title={label}
+    onClick={onClick}
+  >
+    <Icon name={icon} isFilled={isFilled} />
+  </button>
+)

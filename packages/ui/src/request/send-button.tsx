@@ -1,0 +1,24 @@
+import { useEffect, useState } from "preact/hooks"
+import { formatSpan } from "../lib/times.ts"
+import { draft, sendingSince } from "../state/request.ts"
+
+const TICK_MS = 100
+
+export const SendButton = () => {
+  const since = sendingSince.value
+  const isLater = draft.value.when === "later"
+  return (
+    <button type="submit" class="primary" aria-busy={since !== undefined} disabled={since !== undefined}>
+      {since === undefined ? isLater ? "Schedule" : "Send" : <Elapsed since={since} />}
+    </button>
+  )
+}
+
+const Elapsed = ({ since }: { readonly since: number }) => {
+  const [time, setTime] = useState(Date.now())
+  useEffect(() => {
+    const timer = setInterval(() => setTime(Date.now()), TICK_MS)
+    return () => clearInterval(timer)
+  }, [])
+  return <>Sending {formatSpan(Math.max(0, time - since))}</>
+}
