@@ -184,7 +184,7 @@ describe("an address that is wrong", () => {
       const foreign = `/api/tenants/other/service-calls/${body.serviceCallId}`
       const unknown = `${CALLS}/019a53b1-7c00-7d4e-8a51-0f6c1d2e3b4a`
       const json = { headers: { "content-type": "application/json" } }
-      for (const path of [foreign, unknown, `${CALLS}/stats`]) {
+      for (const path of [foreign, unknown, `${CALLS}/statz`]) {
         const answers = [
           yield* ask(path),
           yield* ask(`${path}/cancel`, { method: "POST" }),

@@ -1,0 +1,35 @@
+/** Flags that take a value which stands apart, so that the value is not taken for the command. */
+const GLOBAL_WITH_VALUE = new Set(["--url", "--tenant", "--key"])
+
+/**
+ * Writes what people type as the parser reads it: `--wait 5` as `--wait=5`, since the seconds may be left out, and for
+ * `tag` `-old` as `--remove=old`.
+ */
+export const respell = (args: ReadonlyArray<string>): ReadonlyArray<string> => {
+  const command = commandOf(args)
+  const end = args.indexOf("--")
+  const result: Array<string> = []
+  for (let index = 0; index < args.length; index++) {
+    const argument = args[index] ?? ""
+    const following = args[index + 1] ?? ""
+    const isBeforeEnd = end < 0 || index < end
+    if (isBeforeEnd && argument === "--wait" && /^\d+$/.test(following)) {
+      result.push(`--wait=${following}`)
+      index++
+    } else if (isBeforeEnd && command === "tag" && /^-[^-]/.test(argument) && argument !== "-h") {
+      result.push(`--remove=${argument.slice(1)}`)
+    } else {
+      result.push(argument)
+    }
+  }
+  return result
+}
+
+const commandOf = (args: ReadonlyArray<string>): string | undefined => {
+  for (let index = 0; index < args.length; index++) {
+    const argument = args[index] ?? ""
+    if (GLOBAL_WITH_VALUE.has(argument)) index++
+    else if (!argument.startsWith("-")) return argument
+  }
+  return undefined
+}

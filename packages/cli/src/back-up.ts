@@ -1,0 +1,74 @@
+import { closeSync, fsyncSync, linkSync, lstatSync, openSync, renameSync, rmSync } from "node:fs"
+import { constants, setPriority } from "node:os"
+import { dirname } from "node:path"
+import { sizeOf, syncFolder } from "@event-service-agent/adapters/sqlite/database-files"
+import { damageOf, openDatabase, schemaVersionOf } from "./database.ts"
+
+/** Something is there already, and stays. */
+export class AlreadyThere extends Error {}
+
+export interface Backup {
+  readonly file: string
+  readonly bytes: number
+  readonly tookMs: number
+  readonly schemaVersion: number
+}
+
+/**
+ * Copies the database as of one moment into a new file, while the service runs. The file has its name only once it is
+ * complete, checked and on the disk. Only this user can read it. Throws, with the reason, and leaves nothing behind.
+ */
+export const backUp = (path: string, file: string): Backup => {
+  const startedAt = performance.now()
+  refuseExisting(file)
+  // The service comes first where both want the processor.
+  setPriority(constants.priority.PRIORITY_BELOW_NORMAL)
+  using source = openDatabase(path)
+  const partial = `${file}.partial-${process.pid}`
+  closeSync(openSync(partial, "wx", 0o600))
+  try {
+    source.prepare("VACUUM INTO ?").run(partial)
+    const schemaVersion = check(partial)
+    sync(partial)
+    publish(partial, file)
+    syncFolder(dirname(file))
+    return { file, bytes: sizeOf(file), tookMs: Math.round(performance.now() - startedAt), schemaVersion }
+  } finally {
+    for (const suffix of ["", "-journal"]) rmSync(partial + suffix, { force: true })
+  }
+}
+
+const refuseExisting = (file: string): void => {
+  if (lstatSync(file, { throwIfNoEntry: false }) !== undefined) {
+    throw new AlreadyThere(`${file} is there already: choose another name`)
+  }
+}
+
+const check = (copy: string): number => {
+  using database = openDatabase(copy)
+  const [damage] = damageOf(database)
+  if (damage !== undefined) throw new Error(`the copy is damaged, and so may be the database: ${damage}`)
+  return schemaVersionOf(database).stored
+}
+
+const sync = (file: string): void => {
+  const descriptor = openSync(file, "r+")
+  try {
+    fsyncSync(descriptor)
+  } finally {
+    closeSync(descriptor)
+  }
+}
+
+/** Gives the file its name, unless somebody else has taken it meanwhile. */
+const publish = (partial: string, file: string): void => {
+  try {
+    linkSync(partial, file)
+  } catch (error) {
+    refuseExisting(file)
+    const code = error instanceof Error && "code" in error ? error.code : undefined
+    if (code !== "EPERM" && code !== "ENOTSUP" && code !== "EOPNOTSUPP") throw error
+    // A file system without links.
+    renameSync(partial, file)
+  }
+}

@@ -1,0 +1,87 @@
+import { Cause, Effect, FileSystem, Layer, Path, Stdio, Terminal } from "effect"
+import { CliConfig, CliError, CliOutput, Command, GlobalFlag } from "effect/cli"
+import { ChildProcessSpawner } from "effect/process"
+import manifest from "../package.json" with { type: "json" }
+import { respell } from "./arguments.ts"
+import { CommandFailed, EXIT } from "./failure.ts"
+import { note, paintNote, print, visible } from "./output.ts"
+
+/** Runs the command that the arguments name. What fails is said on stderr before this fails with it. */
+export const run = <Name extends string, Input, E, Context>(
+  root: Command.Command<Name, Input, Context, E, never>,
+  args: ReadonlyArray<string>
+) =>
+  Command.runWith(root, { version: manifest.version })(respell(args)).pipe(
+    Effect.tapCause((cause) => explain(cause, args.includes("--json"))),
+    Effect.provide(Platform)
+  )
+
+/** The exit code of a program that ended with this. */
+export const endOf = (cause: Cause.Cause<unknown>): number => {
+  const failure = Cause.squash(cause)
+  if (failure instanceof CommandFailed) return failure.exitCode
+  return CliError.isCliError(failure) ? EXIT.usage : EXIT.failed
+}
+
+const explain = (cause: Cause.Cause<unknown>, isJson: boolean): Effect.Effect<void> => {
+  const failure = Cause.squash(cause)
+  // The presenter has said it.
+  if (CliError.isCliError(failure)) return Effect.void
+  // Anything else is a bug, and shows where it is.
+  if (!(failure instanceof CommandFailed)) return note(Cause.pretty(cause))
+  const { message, details = [], next, problem, exitCode } = failure
+  if (isJson) return note(JSON.stringify({ exitCode, message, details, ...(problem === undefined ? {} : { problem }) }))
+  return note(
+    [
+      `${paintNote("red", "error")}: ${message}`,
+      ...details.map((line) => `  ${line}`),
+      ...(next === undefined ? [] : [paintNote("dim", `→ ${next}`)])
+    ].join("\n")
+  )
+}
+
+/** Help is data when it was asked for; what is wrong is said in two lines instead of a page. */
+const presenter: CliOutput.Presenter = {
+  present: (event) => {
+    switch (event._tag) {
+      case "Version":
+        return print(`${event.name} ${event.version}`)
+      case "Help": {
+        const text = CliOutput.defaultFormatter({ colors: false }).formatHelpDoc(event.helpDoc)
+        return event.reason === "Requested" ? print(text) : note(text)
+      }
+      case "InvalidInvocation":
+        return note(
+          [
+            ...event.errors.map((error) => `${paintNote("red", "error")}: ${visible(error.message, true)}`),
+            paintNote("dim", `→ ${event.commandPath.join(" ")} --help`)
+          ].join("\n")
+        )
+    }
+  }
+}
+
+const unused = Effect.die(new Error("the command line uses none of this"))
+
+const Platform = Layer.mergeAll(
+  CliConfig.layer({ builtIns: [GlobalFlag.Help, GlobalFlag.Version] }),
+  CliOutput.layerPresenter(presenter),
+  FileSystem.layerNoop({}),
+  Path.layer,
+  Stdio.layerTest({}),
+  Layer.succeed(
+    Terminal.Terminal,
+    Terminal.make({
+      columns: unused,
+      rows: unused,
+      size: unused,
+      readInput: unused,
+      readLine: unused,
+      display: () => Effect.void
+    })
+  ),
+  Layer.succeed(
+    ChildProcessSpawner.ChildProcessSpawner,
+    ChildProcessSpawner.make(() => unused)
+  )
+)
