@@ -12,8 +12,10 @@ import { type RequestSpec, redactRequest } from "@event-service-agent/schemas/ht
 import { type CorrelationId, newServiceCallId, ServiceCallId, type TenantId } from "@event-service-agent/schemas/ids"
 import type { MessageDraft } from "@event-service-agent/schemas/messages/catalogue"
 import { DateTime, Effect, Metric, Option, Result } from "effect"
+import { exceededQuota, NO_LIMITS, type TenantLimits } from "./access/limits.ts"
 import { checkSubmission, dueErrors, keyErrors } from "./check-submission.ts"
 import { type Submission, SubmissionStore } from "./ports/submission-store.ts"
+import { TenantUsage } from "./ports/tenant-usage.ts"
 import { IdempotencyKeyReused, RequestNotKept } from "./problem.ts"
 import { invalid } from "./read-json.ts"
 import { TIMEOUT_DEFAULT_MS } from "./submission-body.ts"
@@ -40,15 +42,18 @@ export interface Sent {
 
 /**
  * Makes what accepts submissions, and repetitions of calls, durably: once it returns, the call is stored and on its way.
- * Same key, same call. It fails with `InvalidRequest`, `IdempotencyKeyReused`, `RequestNotKept` or `StorageError`.
+ * Same key, same call. It fails with `InvalidRequest`, `IdempotencyKeyReused`, `RequestNotKept`, `QuotaExceeded` or
+ * `StorageError`.
  */
-export const makeAcceptSubmission = Effect.gen(function* () {
+export const makeAcceptSubmission = Effect.fnUntraced(function* (limits: TenantLimits = NO_LIMITS) {
   const reader = yield* ServiceCallReader
   const policy = yield* EgressPolicy
   const vault = yield* RequestVault
   const store = yield* SubmissionStore
   const bus = yield* EventBusPort
   const transaction = yield* Transaction
+  const usage = yield* TenantUsage
+  const hasQuota = limits.pendingCalls !== null || limits.storedBytes !== null
 
   /** The submission and its command commit together. Returns the earlier submission when the key is taken. */
   const record = (submission: Submission, sealed: Uint8Array, keepRequest: boolean) =>
@@ -56,10 +61,20 @@ export const makeAcceptSubmission = Effect.gen(function* () {
       Option.isSome(earlier) ? Effect.void : bus.publish([commandOf(submission, sealed, keepRequest)])
     )
 
+  /** In the same unit: of two submissions for the last place one gets it. What was accepted before is answered all the same. */
+  const recordWithin = Effect.fnUntraced(function* (submission: Submission, sealed: Uint8Array, keepRequest: boolean) {
+    const bytes = Buffer.byteLength(JSON.stringify(submission.request)) + sealed.byteLength
+    const exceeded = exceededQuota(limits, yield* usage.of(submission.tenantId), bytes)
+    if (exceeded === undefined) return yield* record(submission, sealed, keepRequest)
+    const earlier = yield* store.earlier(submission)
+    return Option.isSome(earlier) ? earlier : yield* exceeded
+  })
+
   /** Seals and stores it under its key, or finds the earlier one that has the key. */
   const take = Effect.fnUntraced(function* (submission: Submission, request: RequestSpec, keepRequest: boolean) {
     const sealed = yield* vault.seal(submission, request)
-    const earlier = yield* transaction.run(record(submission, sealed, keepRequest))
+    const unit = hasQuota ? recordWithin : record
+    const earlier = yield* transaction.run(unit(submission, sealed, keepRequest))
     if (Option.isSome(earlier)) return yield* replay(earlier.value, submission.fingerprint)
     yield* Metric.update(accepted, 1)
     return { submission, isReplay: false } satisfies Accepted

@@ -2,6 +2,7 @@ import { CorrelationId, MessageId } from "@event-service-agent/schemas/ids"
 import { catalogue, type MessageType } from "@event-service-agent/schemas/messages/catalogue"
 import { eventSubject, HEADERS, streamNames } from "@event-service-agent/schemas/nats"
 import { JsonSchema, Schema } from "effect"
+import { VERSION } from "./contract.ts"
 
 /** JetStream's own header: what it takes for the same message within its duplicate window. */
 const NATS_MESSAGE_ID = "Nats-Msg-Id"
@@ -51,7 +52,7 @@ export const asyncApi = (prefix: string) => {
     asyncapi: "3.0.0",
     info: {
       title: "Event Service Agent: events",
-      version: "0.1.0",
+      version: VERSION,
       description: explain(prefix),
       license: { name: "MIT" }
     },
@@ -138,8 +139,9 @@ const headersOf = (type: MessageType) => {
       },
       [TRACEPARENT]: {
         type: "string",
-        pattern: "^00-[0-9a-f]{32}-[0-9a-f]{16}-01$",
-        description: "W3C Trace Context. The trace is the correlation id, without dashes."
+        pattern: "^00-[0-9a-f]{32}-[0-9a-f]{16}-0[01]$",
+        description:
+          "W3C Trace Context: the span that published the event, while the agent exports its spans. Otherwise a span that nobody has, in a trace that is the correlation id without dashes."
       },
       [HEADERS.messageId]: { ...schemaOf(MessageId), description: FIELDS.messageId },
       [HEADERS.type]: { type: "string", const: type },

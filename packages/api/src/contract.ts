@@ -8,23 +8,31 @@ import { Timestamp } from "@event-service-agent/schemas/time"
 import { Schema } from "effect"
 import { Sse } from "effect/encoding"
 import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiMiddleware, HttpApiSchema, OpenApi } from "effect/http-api"
+import { type Access, KEY_ID_PATTERN, KEY_TENANT_PATTERN, KeyId, KeyTenant, Scope } from "./access/scope.ts"
 import { CURSOR_PATTERN, CursorFromString } from "./cursor.ts"
 import { completeDocument, type ParameterRules } from "./openapi.ts"
 import {
   anywhere,
   DeadLetterNotFound,
   IdempotencyKeyReused,
+  KeyNotFound,
   NoBroker,
   NotCancellable,
   NotReady,
+  ofTenant,
   RequestNotKept,
-  ServiceCallNotFound,
+  TooManyKeys,
   UNKNOWN_FIELD,
+  Unauthenticated,
+  whenSubmitting,
   whenWriting,
-  withBody
+  withBody,
+  withKey
 } from "./problem.ts"
 import { IDEMPOTENCY_KEY_DOCS, IDEMPOTENCY_KEY_PATTERN, SubmissionBody } from "./submission-body.ts"
 
+/** Of the program, as its documents and its page tell it. */
+export const VERSION = "0.1.0"
 export const PAGE_DEFAULT = 20
 export const PAGE_MAX = 100
 export const REASON_CHARACTERS_MAX = 200
@@ -151,6 +159,44 @@ export const ResendBody = Schema.Struct({
 export const RepublishBody = Schema.Struct({
   since: Timestamp.annotate({ description: "Events that were written then or later" })
 })
+export const LABEL_CHARACTERS_MAX = 200
+/** Of a key that is to be made. */
+export const NewKeyBody = Schema.Struct({
+  tenantId: KeyTenant.annotate({ message: "Expected the id of a tenant, or * for all of them" }),
+  scopes: Schema.Array(Scope)
+    .check(
+      Schema.isMinLength(1, { message: "Expected at least one scope" }),
+      Schema.isUnique({ message: "Expected each scope once" })
+    )
+    .annotate({ description: "admin only for all tenants" }),
+  label: Schema.optionalKey(
+    Schema.NullOr(Schema.String.check(Schema.isMaxLength(LABEL_CHARACTERS_MAX))).annotate({
+      description: "Who has the key, for people"
+    })
+  ),
+  expiresAt: Schema.optionalKey(Schema.NullOr(Timestamp).annotate({ description: "Absent: never" }))
+})
+
+const key = {
+  keyId: KeyId,
+  tenantId: KeyTenant.annotate({ description: "* is all of them" }),
+  scopes: Schema.Array(Scope),
+  label: Schema.NullOr(Schema.String),
+  createdAt: Timestamp,
+  expiresAt: Schema.NullOr(Timestamp)
+}
+export const Key = Schema.Struct({ ...key, revokedAt: Schema.NullOr(Timestamp) }).annotate({ identifier: "Key" })
+export const NewKey = Schema.Struct({
+  ...key,
+  key: Schema.String.annotate({ description: "Told here and never again" })
+}).annotate({ identifier: "NewKey" })
+
+export const Whoami = Schema.Struct({
+  auth: Schema.Literals(["on", "off"]),
+  tenantId: key.tenantId,
+  scopes: key.scopes
+}).annotate({ identifier: "Whoami" })
+
 export const TagsBody = Schema.Struct({ tags: Tags })
 
 /** A whole number from the address. */
@@ -215,7 +261,7 @@ const ServiceCalls = HttpApiGroup.make("serviceCalls")
       headers: { ...keyHeader, ...prefer },
       payload: SubmissionBody,
       success: accepted,
-      error: [IdempotencyKeyReused, ...withBody, ...whenWriting]
+      error: [IdempotencyKeyReused, ...ofTenant, ...whenSubmitting, ...withBody, ...whenWriting]
     })
       .annotateMerge(
         OpenApi.annotations({
@@ -236,7 +282,8 @@ const ServiceCalls = HttpApiGroup.make("serviceCalls")
       success: HttpApiSchema.WithHeaders(
         Schema.Struct({ items: Schema.Array(CallSummary), next: Schema.NullOr(CursorFromString) }),
         { link: Schema.optionalKey(Schema.String) }
-      )
+      ),
+      error: ofTenant
     }).annotateMerge(
       OpenApi.annotations({
         summary: "List calls, newest accepted first",
@@ -246,7 +293,8 @@ const ServiceCalls = HttpApiGroup.make("serviceCalls")
     HttpApiEndpoint.get("stats", `${calls}/stats`, {
       params: tenant,
       query: noQuery,
-      success: CallStats
+      success: CallStats,
+      error: ofTenant
     }).annotateMerge(OpenApi.annotations({ summary: "How many calls there are, by status and tag" })),
     HttpApiEndpoint.get("events", `${calls}/events`, {
       params: tenant,
@@ -254,7 +302,8 @@ const ServiceCalls = HttpApiGroup.make("serviceCalls")
       headers: {
         "last-event-id": Schema.optionalKey(Schema.String.annotate({ description: "The id of the last event seen" }))
       },
-      success: HttpApiSchema.StreamSse({ events: Sse.EventEncoded })
+      success: HttpApiSchema.StreamSse({ events: Sse.EventEncoded }),
+      error: ofTenant
     }).annotateMerge(
       OpenApi.annotations({
         summary: "What happens to calls, as it happens",
@@ -267,7 +316,8 @@ const ServiceCalls = HttpApiGroup.make("serviceCalls")
     HttpApiEndpoint.get("export", `${calls}/export`, {
       params: tenant,
       query: filter,
-      success: HttpApiSchema.StreamNdjson({ schema: CallSummary })
+      success: HttpApiSchema.StreamNdjson({ schema: CallSummary }),
+      error: ofTenant
     }).annotateMerge(
       OpenApi.annotations({ summary: "The list as one JSON document in each line", description: FILTER_DOCS })
     ),
@@ -275,13 +325,13 @@ const ServiceCalls = HttpApiGroup.make("serviceCalls")
       params: call,
       query: noQuery,
       success: CallDetail,
-      error: ServiceCallNotFound
+      error: ofTenant
     }).annotateMerge(OpenApi.annotations({ summary: "Everything about one call" })),
     HttpApiEndpoint.get("why", `${calls}/:serviceCallId/why`, {
       params: call,
       query: noQuery,
       success: Why,
-      error: ServiceCallNotFound
+      error: ofTenant
     }).annotateMerge(
       OpenApi.annotations({ summary: "Why a call waits: the gate, the numbers, the next wake-up; and why it was late" })
     ),
@@ -290,7 +340,7 @@ const ServiceCalls = HttpApiGroup.make("serviceCalls")
       query: noQuery,
       payload: CancelBody,
       success: [CallDetail, CallReference.pipe(HttpApiSchema.status(202))],
-      error: [ServiceCallNotFound, NotCancellable, ...withBody, ...whenWriting]
+      error: [NotCancellable, ...ofTenant, ...withBody, ...whenWriting]
     }).annotateMerge(
       OpenApi.annotations({
         summary: "Cancel a call that has not started",
@@ -303,7 +353,7 @@ const ServiceCalls = HttpApiGroup.make("serviceCalls")
       headers: { ...keyHeader, ...prefer },
       payload: ResendBody,
       success: accepted,
-      error: [ServiceCallNotFound, RequestNotKept, IdempotencyKeyReused, ...withBody, ...whenWriting]
+      error: [RequestNotKept, IdempotencyKeyReused, ...ofTenant, ...whenSubmitting, ...withBody, ...whenWriting]
     }).annotateMerge(
       OpenApi.annotations({
         summary: "Repeat a call",
@@ -316,7 +366,7 @@ const ServiceCalls = HttpApiGroup.make("serviceCalls")
       query: noQuery,
       payload: TagsBody,
       success: [CallDetail, CallReference.pipe(HttpApiSchema.status(202))],
-      error: [ServiceCallNotFound, ...withBody, ...whenWriting]
+      error: [...ofTenant, ...withBody, ...whenWriting]
     }).annotateMerge(
       OpenApi.annotations({
         summary: "Replace the tags of a call",
@@ -330,25 +380,26 @@ const Admin = HttpApiGroup.make("admin")
   .add(
     HttpApiEndpoint.get("deadLetters", "/api/admin/dead-letters", {
       query: { limit },
-      success: Schema.Struct({ items: Schema.Array(DeadLetter) })
+      success: Schema.Struct({ items: Schema.Array(DeadLetter) }),
+      error: withKey
     }).annotateMerge(OpenApi.annotations({ summary: "Messages that a module could not handle, oldest first" })),
     HttpApiEndpoint.post("replay", "/api/admin/dead-letters/:consumer/:seq/replay", {
       params: letter,
       query: noQuery,
       success: HttpApiSchema.NoContent,
-      error: [DeadLetterNotFound, ...whenWriting]
+      error: [DeadLetterNotFound, ...withKey, ...whenWriting]
     }).annotateMerge(OpenApi.annotations({ summary: "Try a message again" })),
     HttpApiEndpoint.delete("discard", "/api/admin/dead-letters/:consumer/:seq", {
       params: letter,
       query: noQuery,
       success: HttpApiSchema.NoContent,
-      error: [DeadLetterNotFound, ...whenWriting]
+      error: [DeadLetterNotFound, ...withKey, ...whenWriting]
     }).annotateMerge(OpenApi.annotations({ summary: "Give a message up; later ones of its call go on" })),
     HttpApiEndpoint.post("republish", "/api/admin/republish", {
       query: noQuery,
       payload: RepublishBody,
       success: Schema.Struct({ events: Schema.Int }),
-      error: [NoBroker, ...withBody, ...whenWriting]
+      error: [NoBroker, ...withKey, ...withBody, ...whenWriting]
     }).annotateMerge(
       OpenApi.annotations({
         summary: "Publish events to NATS once more",
@@ -359,6 +410,37 @@ const Admin = HttpApiGroup.make("admin")
     )
   )
   .annotateMerge(OpenApi.annotations({ title: "Administration" }))
+
+const AccessGroup = HttpApiGroup.make("access")
+  .add(
+    HttpApiEndpoint.get("whoami", "/api/whoami", {
+      query: noQuery,
+      success: Whoami,
+      error: Unauthenticated
+    }).annotateMerge(OpenApi.annotations({ summary: "What the key lets its holder do" })),
+    HttpApiEndpoint.get("keys", "/api/admin/keys", {
+      query: { tenant: Schema.optionalKey(KeyTenant) },
+      success: Schema.Struct({ items: Schema.Array(Key) }),
+      error: withKey
+    }).annotateMerge(
+      OpenApi.annotations({ summary: "Keys, newest first: of one tenant (* is a tenant here), or of all" })
+    ),
+    HttpApiEndpoint.post("createKey", "/api/admin/keys", {
+      query: noQuery,
+      payload: NewKeyBody,
+      success: NewKey.pipe(HttpApiSchema.status(201)),
+      error: [TooManyKeys, ...withKey, ...withBody, ...whenWriting]
+    }).annotateMerge(
+      OpenApi.annotations({ summary: "Make a key", description: "A tenant has at most 20 that are live." })
+    ),
+    HttpApiEndpoint.delete("revokeKey", "/api/admin/keys/:keyId", {
+      params: { keyId: KeyId },
+      query: noQuery,
+      success: HttpApiSchema.NoContent,
+      error: [KeyNotFound, ...withKey, ...whenWriting]
+    }).annotateMerge(OpenApi.annotations({ summary: "Revoke a key, at once and for ever" }))
+  )
+  .annotateMerge(OpenApi.annotations({ title: "Access" }))
 
 const Health = HttpApiGroup.make("health")
   .add(
@@ -380,7 +462,40 @@ const Health = HttpApiGroup.make("health")
   )
   .annotateMerge(OpenApi.annotations({ title: "Health" }))
 
+type AccessOf<Groups extends HttpApiGroup.Constraint> = {
+  readonly [Id in HttpApiGroup.Identifier<Groups>]: Readonly<
+    Record<HttpApiEndpoint.Identifier<HttpApiGroup.EndpointsWithIdentifier<Groups, Id>>, Access>
+  >
+}
+
+/** What each route asks for. Without all of them this does not compile. */
+const ACCESS: AccessOf<typeof ServiceCalls | typeof Admin | typeof AccessGroup | typeof Health> = {
+  serviceCalls: {
+    submit: "submit",
+    list: "read",
+    stats: "read",
+    events: "read",
+    export: "read",
+    detail: "read",
+    why: "read",
+    cancel: "submit",
+    resend: "submit",
+    setTags: "submit"
+  },
+  admin: { deadLetters: "admin", replay: "admin", discard: "admin", republish: "admin" },
+  access: { whoami: "key", keys: "admin", createKey: "admin", revokeKey: "admin" },
+  health: { live: "open", ready: "open" }
+}
+/** By `group.endpoint`, as in the operation ids of the OpenAPI document. */
+export const ACCESS_BY_ROUTE: ReadonlyMap<string, Access> = new Map(
+  Object.entries(ACCESS).flatMap(([group, routes]) =>
+    Object.entries(routes).map(([route, access]) => [`${group}.${route}`, access] as const)
+  )
+)
+
 const PARAMETERS: ParameterRules = {
+  keyId: { pattern: KEY_ID_PATTERN },
+  tenant: { type: "string", pattern: KEY_TENANT_PATTERN },
   limit: { type: "integer", minimum: 1, maximum: PAGE_MAX },
   seq: { type: "integer", minimum: 1, maximum: Number.MAX_SAFE_INTEGER },
   cursor: { pattern: CURSOR_PATTERN },
@@ -389,18 +504,18 @@ const PARAMETERS: ParameterRules = {
 
 /** The HTTP surface, for the server, the page and the command line. */
 export const Api = HttpApi.make("event-service-agent")
-  .add(ServiceCalls, Admin, Health)
+  .add(ServiceCalls, Admin, AccessGroup, Health)
   .middleware(RequestSchemaErrors)
   .annotate(HttpApi.ParamsParseOptions, { errors: "all" })
   .annotate(HttpApi.QueryParseOptions, { errors: "all", onExcessProperty: "error" })
   .annotateMerge(
     OpenApi.annotations({
       title: "Event Service Agent",
-      version: "0.1.0",
+      version: VERSION,
       description:
         "Submit HTTP calls now or for later, and see what became of them. Every failure is a problem document " +
         "(RFC 9457); an address that is not listed here answers 404, urn:event-service-agent:problem:route-not-found.",
       // The annotation is typed for any document; what it gets is always the one made here.
-      transform: (spec) => completeDocument(spec as OpenApi.OpenAPISpec, PARAMETERS)
+      transform: (spec) => completeDocument(spec as OpenApi.OpenAPISpec, PARAMETERS, ACCESS_BY_ROUTE)
     })
   )

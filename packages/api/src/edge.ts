@@ -1,4 +1,5 @@
 import { type CorrelationId, newCorrelationId } from "@event-service-agent/schemas/ids"
+import { redactText } from "@event-service-agent/schemas/redaction"
 import { Cause, Clock, Context, Effect, LogLevel, References } from "effect"
 import {
   FindMyWay,
@@ -11,6 +12,8 @@ import {
   ProblemDetails
 } from "effect/http"
 import { HttpApi } from "effect/http-api"
+import { makeAdmission, type PlainRoute } from "./access/admission.ts"
+import { ANYONE, Authenticator, Caller, NOBODY } from "./access/authenticator.ts"
 import { Api } from "./contract.ts"
 import { type Gate, makeGate, TRY_AGAIN, Visit } from "./gate.ts"
 import {
@@ -31,6 +34,8 @@ export class RequestCorrelation extends Context.Service<RequestCorrelation, Corr
 export interface EdgeOptions {
   /** Host names, beside those of loopback, under which people reach the server. In lower case, without port. */
   readonly hosts: ReadonlyArray<string>
+  /** Whether requests need a key. */
+  readonly isKeyed?: boolean
   /** For tests; one with the usual limits when absent. */
   readonly gate?: Gate
 }
@@ -54,6 +59,10 @@ export const METRICS_PATH = "/metrics"
 export const DOCS_PATH = "/docs"
 /** What the page needs beside the contract; the adapter that bundles it serves them. */
 const PAGE_PATHS = ["/", "/page.json", "/assets/:name"] as const
+const PLAIN_ROUTES: ReadonlyArray<PlainRoute> = [
+  ...[...PAGE_PATHS, OPENAPI_PATH, ASYNCAPI_PATH, DOCS_PATH].map((path): PlainRoute => [`/${path.slice(1)}`, "open"]),
+  [METRICS_PATH, "operators"]
+]
 /** Answered whatever there is to do: who asks may restart what does not answer. */
 const LIVE_PATH = "/health/live"
 const RETRY_AFTER_SECONDS = 1
@@ -63,12 +72,16 @@ const OVERLOAD_LOG_NANOS = 10_000_000_000n
 
 /** What every request passes first and every answer last: it guards the door, and makes a problem of every failure. */
 export const layerEdge = (options: EdgeOptions) =>
-  HttpRouter.middleware<{ provides: RequestCorrelation | Visit }>()(
-    Effect.map(LogLevel.isEnabled("Debug"), (isDebugging) => {
+  HttpRouter.middleware<{ provides: RequestCorrelation | Visit | Caller }>()(
+    Effect.gen(function* () {
+      const isDebugging = yield* LogLevel.isEnabled("Debug")
+      const authenticator = yield* Authenticator
       const hosts = new Set([...LOOPBACK_HOSTS, ...options.hosts])
       const methodsAt = makeMethodTable()
       const gate = options.gate ?? makeGate()
       const refuseOverload = makeRefuseOverload()
+      const routeless = (request: HttpServerRequest.HttpServerRequest) => refuseRouteless(methodsAt(request.url))
+      const admit = options.isKeyed === true ? makeAdmission(authenticator, PLAIN_ROUTES, routeless) : undefined
 
       return (app) => {
         const explained = Effect.catchCause(app, (cause) => explain(cause, methodsAt))
@@ -81,7 +94,8 @@ export const layerEdge = (options: EdgeOptions) =>
           const annotations = { ...Context.get(outer, References.CurrentLogAnnotations), correlationId }
           const context = outer.pipe(
             Context.add(References.CurrentLogAnnotations, annotations),
-            Context.add(RequestCorrelation, correlationId)
+            Context.add(RequestCorrelation, correlationId),
+            Context.add(Caller, admit === undefined ? ANYONE : NOBODY)
           )
           const refusal = refuse(request, hosts)
           const visit = refusal === undefined ? gate.enter(pathOf(request) === LIVE_PATH) : undefined
@@ -89,7 +103,7 @@ export const layerEdge = (options: EdgeOptions) =>
             const answer = stamp(visit?.gaveWay() === true ? closing(response) : response, correlationId)
             if (!isDebugging) return Effect.succeed(answer)
             const tookMs = clock.currentTimeMillisUnsafe() - startedAt
-            const facts = { method: request.method, path: pathOf(request), status: response.status, tookMs }
+            const facts = { method: request.method, path: redactText(pathOf(request)), status: response.status, tookMs }
             return Effect.as(Effect.annotateLogs(Effect.logDebug("request"), facts), answer)
           }
           if (visit === undefined) {
@@ -99,8 +113,12 @@ export const layerEdge = (options: EdgeOptions) =>
               Effect.updateContext((_: typeof outer) => context)
             )
           }
+          const served =
+            admit === undefined
+              ? explained
+              : Effect.catchCause(admit(request, app), (cause) => explain(cause, methodsAt))
           // The router runs this uninterruptibly, so that whoever has entered also leaves.
-          return Effect.onExitPrimitive(Effect.flatMap(explained, finish), () => void visit.leave()).pipe(
+          return Effect.onExitPrimitive(Effect.flatMap(served, finish), () => void visit.leave()).pipe(
             Effect.updateContext((_: typeof outer) => Context.add(context, Visit, visit))
           )
         })
@@ -158,7 +176,11 @@ const explain = Effect.fnUntraced(function* <E>(
     const detail = "Nobody foresaw this. The log has more under the correlation id"
     return yield* HttpServerRespondable.toResponse(new InternalError({ detail }))
   }
-  const methods = methodsAt((yield* HttpServerRequest.HttpServerRequest).url)
+  return yield* refuseRouteless(methodsAt((yield* HttpServerRequest.HttpServerRequest).url))
+})
+
+/** @param methods those that the address knows */
+const refuseRouteless = Effect.fnUntraced(function* (methods: ReadonlyArray<string>) {
   if (methods.length === 0) {
     return yield* HttpServerRespondable.toResponse(new RouteNotFound({ detail: "The addresses are listed at /docs" }))
   }
@@ -178,7 +200,7 @@ const makeMethodTable = () => {
       methods.add(endpoint.method)
     }
   })
-  for (const path of [...PAGE_PATHS, OPENAPI_PATH, ASYNCAPI_PATH, METRICS_PATH, DOCS_PATH]) table.on("GET", path, true)
+  for (const [path] of PLAIN_ROUTES) table.on("GET", path, true)
   return (url: string): ReadonlyArray<string> =>
     [...methods]
       .filter((method) => table.find(method, url) !== undefined)

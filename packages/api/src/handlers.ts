@@ -5,15 +5,18 @@ import {
 } from "@event-service-agent/orchestration/ports/service-call-reader"
 import { EventBusPort } from "@event-service-agent/platform/event-bus"
 import { type DeadLetter, Outbox } from "@event-service-agent/platform/outbox"
-import { logRefusal, StorageError } from "@event-service-agent/platform/storage-error"
+import { logRefusal, type StorageError } from "@event-service-agent/platform/storage-error"
 import { Transaction } from "@event-service-agent/platform/transaction"
 import type { Consumer } from "@event-service-agent/schemas/envelope"
-import type { ServiceCallKey } from "@event-service-agent/schemas/ids"
+import type { CorrelationId, ServiceCallKey, TenantId } from "@event-service-agent/schemas/ids"
 import { fromMillis } from "@event-service-agent/schemas/time"
 import { Context, DateTime, Effect, Option, Schema, Scope, Stream } from "effect"
 import { type HttpServerRequest, HttpServerResponse } from "effect/http"
 import { HttpApiBuilder, HttpApiSchema } from "effect/http-api"
-import { type Accepted, makeAcceptSubmission } from "./acceptance.ts"
+import { type Accepted, makeAcceptSubmission, type Sent } from "./acceptance.ts"
+import { type Authenticator, Caller } from "./access/authenticator.ts"
+import { makeLimitSubmissions, type TenantLimits } from "./access/limits.ts"
+import { createKey, revokeKey } from "./access/manage-keys.ts"
 import type { Decision } from "./await-decision.ts"
 import { makeAwaitEnd, preferredWait } from "./await-end.ts"
 import { cancelServiceCall } from "./cancel-service-call.ts"
@@ -21,6 +24,8 @@ import {
   Api,
   CancelBody,
   type FilterQuery,
+  NewKey,
+  NewKeyBody,
   PAGE_DEFAULT,
   PAGE_MAX,
   RepublishBody,
@@ -30,8 +35,9 @@ import {
 import { encodeCursor } from "./cursor.ts"
 import { RequestCorrelation } from "./edge.ts"
 import { makeLiveEvents } from "./live-events.ts"
+import { ApiKeyStore } from "./ports/api-key-store.ts"
 import type { SubmissionStore } from "./ports/submission-store.ts"
-import { DeadLetterNotFound, NoBroker, NotReady, StorageUnavailable } from "./problem.ts"
+import { DeadLetterNotFound, NoBroker, NotReady } from "./problem.ts"
 import { fieldErrors, invalid, readJson } from "./read-json.ts"
 import {
   countServiceCalls,
@@ -41,27 +47,8 @@ import {
   statusOf
 } from "./read-service-calls.ts"
 import { setServiceCallTags } from "./set-service-call-tags.ts"
+import { orUnavailable, troubleOf } from "./storage-trouble.ts"
 import { type Caps, whyOf } from "./why.ts"
-
-/** What is wrong with the storage, for clients: the log has more. */
-const troubleOf = (error: StorageError): string => {
-  if (error.isFull) return "The disk is full: nothing was stored. Try again once the operator has made room"
-  if (error.isUnsynced) {
-    return "The disk did not take what was written: the operator has to check it, and start the service again"
-  }
-  return error.isDamaged ? "The database is damaged: the operator has to restore a backup" : "Try again in a moment"
-}
-
-/** Answers that the storage does not work. All routes may be asked again. */
-const orUnavailable = <A, E, R>(self: Effect.Effect<A, E | StorageError, R>) =>
-  Effect.catchIf(
-    self,
-    (error): error is StorageError => error instanceof StorageError,
-    (error) =>
-      logRefusal("a request gets a 503", error).pipe(
-        Effect.andThen(new StorageUnavailable({ detail: troubleOf(error) }))
-      )
-  )
 
 /** Gives to handlers what their group is built with, and `orUnavailable`. The hottest one does without: it costs 2 µs. */
 const withServices = <Services>() =>
@@ -73,11 +60,15 @@ const withServices = <Services>() =>
         Effect.provideContext(orUnavailable(self), Context.omit(Scope.Scope)(services))
   )
 
-/** @param caps what `why` explains */
-export const layerServiceCalls = (caps: Caps) =>
+/**
+ * @param caps what `why` explains
+ * @param limits of each tenant
+ */
+export const layerServiceCalls = (caps: Caps, limits: TenantLimits) =>
   HttpApiBuilder.group(Api, "serviceCalls", (handlers) =>
     Effect.gen(function* () {
-      const { accept, repeat } = yield* makeAcceptSubmission
+      const { accept, repeat } = yield* makeAcceptSubmission(limits)
+      const limited = makeLimitSubmissions(limits)
       const liveEvents = yield* makeLiveEvents
       const awaitEnd = makeAwaitEnd()
       const served = yield* withServices<ServiceCallReader | SubmissionStore | EventBusPort | Outbox | Transaction>()
@@ -104,21 +95,36 @@ export const layerServiceCalls = (caps: Caps) =>
         })
       })
       // The hottest route writes its own answer: the contract's encoder would cost it a quarter of its time.
+      const submit = Effect.fnUntraced(function* (
+        tenantId: TenantId,
+        sent: Sent,
+        prefer: string | undefined,
+        correlationId: CorrelationId
+      ) {
+        const accepted = yield* accept(tenantId, sent, correlationId)
+        if (accepted.isReplay || prefer !== undefined) return yield* served(answerAccepted(accepted, prefer))
+        const reference = referenceTo(accepted.submission, "Submitted")
+        return HttpServerResponse.jsonUnsafe(reference, {
+          status: 202,
+          headers: { location: reference.links.self }
+        })
+      })
+      const resend = Effect.fnUntraced(function* (
+        key: ServiceCallKey,
+        sent: Parameters<typeof repeat>[1],
+        prefer: string | undefined,
+        correlationId: CorrelationId
+      ) {
+        return yield* answerAccepted(yield* repeat(yield* getServiceCall(key), sent, correlationId), prefer)
+      })
+
       return handlers
         .handleRaw(
           "submit",
           Effect.fnUntraced(function* ({ params, headers, request }) {
             const correlationId = yield* RequestCorrelation
             const sent = { body: yield* readJson(request), headerKey: headers["idempotency-key"] }
-            const accepted = yield* accept(params.tenantId, sent, correlationId)
-            if (accepted.isReplay || headers.prefer !== undefined) {
-              return yield* served(answerAccepted(accepted, headers.prefer))
-            }
-            const reference = referenceTo(accepted.submission, "Submitted")
-            return HttpServerResponse.jsonUnsafe(reference, {
-              status: 202,
-              headers: { location: reference.links.self }
-            })
+            return yield* limited(params.tenantId, submit(params.tenantId, sent, headers.prefer, correlationId))
           }, orUnavailable)
         )
         .handleRaw(
@@ -127,8 +133,7 @@ export const layerServiceCalls = (caps: Caps) =>
             const correlationId = yield* RequestCorrelation
             const { dueAt } = yield* decodeResend(yield* readJson(request, { whenEmpty: {} }))
             const sent = { dueAt, headerKey: headers["idempotency-key"] }
-            const accepted = yield* repeat(yield* getServiceCall(params), sent, correlationId)
-            return yield* answerAccepted(accepted, headers.prefer)
+            return yield* limited(params.tenantId, resend(params, sent, headers.prefer, correlationId))
           }, served)
         )
         .handle(
@@ -238,6 +243,40 @@ export const layerAdmin = HttpApiBuilder.group(Api, "admin", (handlers) =>
   )
 )
 
+export const layerAccess = HttpApiBuilder.group(Api, "access", (handlers) =>
+  Effect.map(withServices<ApiKeyStore | Authenticator | Transaction>(), (served) =>
+    handlers
+      .handle("whoami", () =>
+        Effect.map(Caller, ({ keyId, tenantId, scopes }) => ({
+          auth: keyId === null ? ("off" as const) : ("on" as const),
+          tenantId,
+          scopes
+        }))
+      )
+      .handleRaw(
+        "createKey",
+        Effect.fnUntraced(function* ({ request }) {
+          const created = yield* createKey(yield* decodeNewKey(yield* readJson(request)))
+          const body = yield* Effect.orDie(encodeNewKey(created))
+          return HttpServerResponse.jsonUnsafe(body, { status: 201, headers: { "cache-control": "no-store" } })
+        }, served)
+      )
+      .handle(
+        "keys",
+        Effect.fnUntraced(function* ({ query }) {
+          const store = yield* ApiKeyStore
+          return { items: yield* store.list(query.tenant) }
+        }, served)
+      )
+      .handle(
+        "revokeKey",
+        Effect.fnUntraced(function* ({ params }) {
+          yield* revokeKey(params.keyId)
+        }, served)
+      )
+  )
+)
+
 export const layerHealth = HttpApiBuilder.group(Api, "health", (handlers) =>
   Effect.map(withServices<EventBusPort | Outbox | Transaction>(), (served) =>
     handlers.handleAll({
@@ -285,6 +324,8 @@ const decodeCancel = decode(CancelBody)
 const decodeTags = decode(TagsBody)
 const decodeResend = decode(ResendBody)
 const decodeRepublish = decode(RepublishBody)
+const decodeNewKey = decode(NewKeyBody)
+const encodeNewKey = Schema.encodeEffect(NewKey)
 
 /** The filter as the address has it. */
 const toFilter = ({ status = [], tag = [], from, to, q }: FilterQuery) => ({

@@ -1,4 +1,5 @@
 import type { OpenApi } from "effect/http-api"
+import type { Access } from "./access/scope.ts"
 
 const SUBMISSION = {
   name: "nightly report",
@@ -15,7 +16,16 @@ const SUBMISSION = {
 
 const header = (description: string) => ({ schema: { type: "string" }, required: true, description })
 const ALWAYS = { "x-correlation-id": header("Joins what follows from the request, in answers, messages and logs") }
+const RATE_LIMIT = {
+  "ratelimit-policy": {
+    ...header("The limits that are set, as in draft-ietf-httpapi-ratelimit-headers"),
+    required: false
+  },
+  ratelimit: { ...header("What is left of them"), required: false }
+}
 const BY_STATUS: Readonly<Record<string, OpenApi.OpenApiSpecResponse["headers"]>> = {
+  401: { "www-authenticate": header("Bearer") },
+  429: { ...RATE_LIMIT, "retry-after": header("Seconds until another try makes sense") },
   405: { allow: header("The methods that the address knows") },
   503: { "retry-after": header("Seconds until another try makes sense") }
 }
@@ -23,16 +33,33 @@ const BY_STATUS: Readonly<Record<string, OpenApi.OpenApiSpecResponse["headers"]>
 /** What may stand in a parameter, where its schema only says that it is text. */
 export type ParameterRules = Readonly<Record<string, object>>
 
+const SECURITY_SCHEME = {
+  type: "http",
+  scheme: "bearer",
+  description: "A key, esa_<id>_<secret>. Where AUTH is off, none is asked for"
+}
+
 /**
- * Adds what the schemas cannot say: the headers that the edge sets, the form of parameters, an example, and a body that
+ * Adds what the schemas cannot say: which key a route asks for, the headers that the edge sets, the form of parameters, an example, and a body that
  * may be left out. The problems get their names without what they are in the program.
  */
-export const completeDocument = (spec: OpenApi.OpenAPISpec, parameters: ParameterRules): OpenApi.OpenAPISpec => {
+export const completeDocument = (
+  spec: OpenApi.OpenAPISpec,
+  parameters: ParameterRules,
+  accessByRoute: ReadonlyMap<string, Access>
+): OpenApi.OpenAPISpec => {
   spec.servers = [{ url: "/" }]
+  Object.assign(spec.components.securitySchemes, { key: SECURITY_SCHEME })
   for (const item of Object.values(spec.paths)) {
     for (const operation of [item.get, item.post, item.put, item.delete]) {
-      for (const parameter of operation?.parameters ?? []) Object.assign(parameter.schema, parameters[parameter.name])
-      for (const [status, response] of Object.entries(operation?.responses ?? {})) {
+      if (operation === undefined) continue
+      const access = accessByRoute.get(operation.operationId) ?? "open"
+      if (access !== "open") {
+        operation.security = [{ key: [] }]
+        if (access !== "key") Object.assign(operation, { "x-scope": access })
+      }
+      for (const parameter of operation.parameters ?? []) Object.assign(parameter.schema, parameters[parameter.name])
+      for (const [status, response] of Object.entries(operation.responses)) {
         response.headers = { ...response.headers, ...ALWAYS, ...BY_STATUS[status] }
       }
     }

@@ -1,6 +1,7 @@
 import { CorrelationId } from "@event-service-agent/schemas/ids"
 import { Schema } from "effect"
 import { HttpApiError } from "effect/http-api"
+import { Scope } from "./access/scope.ts"
 
 /** One wrong field of a request. */
 export const FieldError = Schema.Struct({
@@ -32,6 +33,18 @@ export class AmbiguousRequest extends HttpApiError.Problem<AmbiguousRequest>()(
   { correlationId }
 ) {}
 
+export class Unauthenticated extends HttpApiError.Problem<Unauthenticated>()(
+  "Unauthenticated",
+  { type: urn("unauthenticated"), status: 401, title: "This needs a key" },
+  { correlationId }
+) {}
+
+export class MissingScope extends HttpApiError.Problem<MissingScope>()(
+  "MissingScope",
+  { type: urn("missing-scope"), status: 403, title: "The key does not allow this" },
+  { correlationId, scope: Scope }
+) {}
+
 export class ForeignOrigin extends HttpApiError.Problem<ForeignOrigin>()(
   "ForeignOrigin",
   { type: urn("foreign-origin"), status: 403, title: "Pages of other sites may not write here" },
@@ -53,6 +66,12 @@ export class ServiceCallNotFound extends HttpApiError.Problem<ServiceCallNotFoun
 export class DeadLetterNotFound extends HttpApiError.Problem<DeadLetterNotFound>()(
   "DeadLetterNotFound",
   { type: urn("dead-letter-not-found"), status: 404, title: "There is no such dead letter" },
+  { correlationId }
+) {}
+
+export class KeyNotFound extends HttpApiError.Problem<KeyNotFound>()(
+  "KeyNotFound",
+  { type: urn("key-not-found"), status: 404, title: "There is no such key" },
   { correlationId }
 ) {}
 
@@ -86,6 +105,12 @@ export class NoBroker extends HttpApiError.Problem<NoBroker>()(
   { correlationId }
 ) {}
 
+export class TooManyKeys extends HttpApiError.Problem<TooManyKeys>()(
+  "TooManyKeys",
+  { type: urn("too-many-keys"), status: 409, title: "The tenant has as many live keys as it may" },
+  { correlationId }
+) {}
+
 export class ContentTooLarge extends HttpApiError.Problem<ContentTooLarge>()(
   "ContentTooLarge",
   { type: urn("content-too-large"), status: 413, title: "The body is too large" },
@@ -108,6 +133,24 @@ export class InvalidRequest extends HttpApiError.Problem<InvalidRequest>()(
   "InvalidRequest",
   { type: urn("invalid-request"), status: 422, title: "The request is not valid" },
   { correlationId, errors: Schema.Array(FieldError) }
+) {}
+
+export class RateLimited extends HttpApiError.Problem<RateLimited>()(
+  "RateLimited",
+  { type: urn("rate-limited"), status: 429, title: "The tenant submits faster than it may" },
+  { correlationId, limit: Schema.Literal("RATE_LIMIT_SUBMISSIONS"), quota: Schema.Int, retryAfterSeconds: Schema.Int }
+) {}
+
+export class QuotaExceeded extends HttpApiError.Problem<QuotaExceeded>()(
+  "QuotaExceeded",
+  { type: urn("quota-exceeded"), status: 429, title: "The tenant has as much here as it may" },
+  {
+    correlationId,
+    limit: Schema.Literals(["QUOTA_PENDING_CALLS", "QUOTA_STORED_BYTES"]),
+    quota: Schema.Int,
+    used: Schema.Int.annotate({ description: "Before this call" }),
+    retryAfterSeconds: Schema.Int
+  }
 ) {}
 
 export class InternalError extends HttpApiError.Problem<InternalError>()(
@@ -148,3 +191,9 @@ export const anywhere = [
 export const whenWriting = [ForeignOrigin] as const
 /** What any route that reads a body may answer besides. */
 export const withBody = [MalformedJson, ContentTooLarge, NotJson] as const
+/** What any route that asks for a key may answer besides. */
+export const withKey = [Unauthenticated, MissingScope] as const
+/** What any route of a tenant may answer besides: of the calls of others nobody learns anything. */
+export const ofTenant = [...withKey, ServiceCallNotFound] as const
+/** What any route that submits a call may answer besides. */
+export const whenSubmitting = [RateLimited, QuotaExceeded] as const

@@ -22,7 +22,13 @@ export const IdempotencyKey = Schema.String.check(
 export const SubmittedRequest = Schema.Struct({
   method: Schema.Literals(METHODS),
   url: Schema.String.annotate({ description: "Absolute, http or https", examples: ["https://example.com/hook"] }),
-  headers: Schema.optionalKey(Schema.Record(Schema.String, Schema.String)),
+  headers: Schema.optionalKey(
+    Schema.Record(Schema.String, Schema.String).annotate({
+      description:
+        "The target also gets Idempotency-Key, the id of the call, unless it is set here. `traceparent: auto` becomes " +
+        "the W3C traceparent of the request; any other value is sent as it is, and without the header there is none"
+    })
+  ),
   body: Schema.optionalKey(
     Schema.String.annotate({
       message: "Expected a string. Send the body's text itself, for JSON the encoded document: JSON.stringify(body)",

@@ -40,7 +40,8 @@ export class AttemptDesk extends Context.Service<
       key: ServiceCallKey,
       attempt: number,
       executorId: string,
-      outcome: AttemptOutcome
+      outcome: AttemptOutcome,
+      traceparent?: string
     ) => Effect.Effect<boolean, StorageError>
   }
 >()("@event-service-agent/execution/AttemptDesk") {}
@@ -53,7 +54,7 @@ export const makeDesk = Effect.fnUntraced(function* (performing: Performing) {
   return AttemptDesk.of({
     claim: (start, executorId) => Effect.provideContext(grantAttempt(start, executorId, performing), context),
     regrant: (key, executorId) => Effect.provideContext(grantAgain(key, executorId, performing), context),
-    report: (key, attempt, executorId, outcome) =>
-      Effect.provideContext(reportOutcome(key, attempt, executorId, outcome, performing), context)
+    report: (key, attempt, executorId, outcome, traceparent) =>
+      Effect.provideContext(reportOutcome(key, attempt, executorId, outcome, performing, traceparent), context)
   })
 })

@@ -8,7 +8,7 @@ import { ExecutorLink, type Start, type StartTaken } from "./ports/executor-link
 import { askForAttempt, type GrantedAttempt } from "./workflows/ask-for-attempt.ts"
 import { drain } from "./workflows/drain.ts"
 import { reportUntilConfirmed } from "./workflows/report-until-confirmed.ts"
-import { sendAttempt } from "./workflows/send-attempt.ts"
+import { sendInSpan } from "./workflows/send-in-span.ts"
 
 /** Calls that an executor has in flight, from the question for the attempt until its outcome is confirmed. */
 export const IN_FLIGHT_MAX = 200
@@ -92,9 +92,11 @@ export const layer = ({
 
 const sendAndReport = Effect.fnUntraced(
   function* (granted: GrantedAttempt, { isSealedOmitted }: Start) {
-    const outcome = isSealedOmitted ? Option.some(requestOmitted(yield* DateTime.now)) : yield* sendAttempt(granted)
+    const { attempt, outcome } = isSealedOmitted
+      ? { ...granted, outcome: Option.some(requestOmitted(yield* DateTime.now)) }
+      : yield* sendInSpan(granted)
     if (Option.isNone(outcome)) return
-    yield* reportUntilConfirmed(granted.attempt, onAgentClock(outcome.value, granted.aheadMs))
+    yield* reportUntilConfirmed(attempt, onAgentClock(outcome.value, granted.aheadMs))
   },
   (effect, { attempt }) => Effect.annotateLogs(effect, annotationsOf(attempt))
 )

@@ -1,5 +1,5 @@
 import type { Consumer } from "./envelope.ts"
-import type { CorrelationId, MessageId, ServiceCallKey } from "./ids.ts"
+import { type CorrelationId, type MessageId, newMessageId, type ServiceCallKey } from "./ids.ts"
 
 /** What names of streams and subjects begin with, when nothing else is set: one agent per prefix. */
 export const PREFIX_DEFAULT = "esa"
@@ -41,6 +41,9 @@ export const deskSubjects = (prefix: string) => ({
   claim: `${prefix}.v1.desk.claim`,
   report: `${prefix}.v1.desk.report`
 })
+
+/** A span that nobody records, in the trace that is the correlation id. */
+export const newTraceparent = (correlationId: CorrelationId): string => traceparentOf(correlationId, newMessageId())
 
 /** W3C Trace Context: the trace is the correlation id, the span the random end of the message id. */
 export const traceparentOf = (correlationId: CorrelationId, messageId: MessageId): string =>

@@ -51,6 +51,8 @@ const SECRET_MEMBER = new RegExp(
 type Shape = readonly [prefix: string, follows: string, min: number]
 
 const SHAPES: ReadonlyArray<Shape> = [
+  // Ours
+  ["esa_\\w{12}_", "\\w", 16],
   // Stripe
   ["(?:sk|rk)_(?:live|test|prod)_", "\\w", 8],
   ["whsec_", "\\w", 16],
@@ -98,7 +100,7 @@ export const SHAPE_CHARACTERS_MIN = 16
 const pairOf = (first: number, second: number): number => (first << 8) | second
 /** The first two characters of all shapes: a quick look that spares most words the expressions. */
 const FIRST_PAIRS = new Set(
-  "sk rk wh gh gi gl xo xa AK AS AI ya GO hf np py SG SK sh sq do da hv ey"
+  "es sk rk wh gh gi gl xo xa AK AS AI ya GO hf np py SG SK sh sq do da hv ey"
     .split(" ")
     .map((pair) => pairOf(pair.charCodeAt(0), pair.charCodeAt(1)))
 )

@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs"
 import { BunHttpServer } from "@event-service-agent/adapters/bun/http-server"
 import { countBacklog } from "@event-service-agent/adapters/sqlite/backlog"
 import { Console, Effect, Layer, References } from "effect"
@@ -9,9 +10,9 @@ export const layer = (settings: Settings, echoPort: number | null) =>
     Effect.gen(function* () {
       const { url } = yield* BunHttpServer
       const backlog = yield* countBacklog
-      if (!isLoopback(settings.host)) {
+      if (!settings.isKeyed && !isLoopback(settings.host)) {
         const exposed =
-          "anyone who can reach this address can submit, read and cancel calls: there is no authentication yet, so keep the service behind something that has it"
+          "anyone who can reach this address can submit, read and cancel calls, and administer: AUTH is off, so keep the service behind something that knows its callers"
         yield* Effect.annotateLogs(Effect.logWarning(exposed), { host: settings.host })
       }
       yield* Effect.addFinalizer(() =>
@@ -19,8 +20,9 @@ export const layer = (settings: Settings, echoPort: number | null) =>
       )
       if (settings.logFormat !== "pretty") {
         // Whatever the level: with PORT=0 nothing else tells the address.
+        const auth = settings.isKeyed ? "on" : "off"
         return yield* Effect.logInfo("ready").pipe(
-          Effect.annotateLogs({ url: url.href, dbPath: settings.dbPath, ...backlog }),
+          Effect.annotateLogs({ url: url.href, dbPath: settings.dbPath, auth, ...backlog }),
           Effect.provideService(References.MinimumLogLevel, "Info")
         )
       }
@@ -37,14 +39,19 @@ const textOf = (
   const exceptions = settings.egressAllow.length === 0 ? "none" : `${settings.egressAllow.length} by EGRESS_ALLOW`
   const echo =
     echoPort === null ? [] : [`  echo      http://127.0.0.1:${echoPort}/echo, the demo target, open to calls`]
+  const adminKey = existsSync(settings.adminKeyFile) ? `; ${settings.adminKeyFile} holds one for everything` : ""
+  const access = settings.isKeyed ? `API keys${adminKey}` : "everyone, AUTH is off"
+  const key = settings.isKeyed ? ` \\\n    -H "authorization: Bearer $(cat ${settings.adminKeyFile})"` : ""
   const target = echoPort === null ? "https://example.com/" : `http://127.0.0.1:${echoPort}/echo`
   return [
     "",
     "Event Service Agent is ready",
     "",
+    `  page      ${url.href}`,
     `  API       ${url.href}api/tenants/<tenant>/service-calls`,
     `  docs      ${url.href}docs and ${url.href}openapi.json`,
     `  health    ${url.href}health/ready`,
+    `  access    ${access}`,
     `  store     ${settings.dbPath}, every 202 is on disk`,
     settings.nats === null
       ? "  bus       embedded"
@@ -54,7 +61,7 @@ const textOf = (
     `  backlog   ${backlog.armedTimers} scheduled, ${backlog.dueCalls} due, ${backlog.runningCalls} running`,
     "",
     "Try it:",
-    `  curl -s ${url.href}api/tenants/demo/service-calls -H 'content-type: application/json' \\`,
+    `  curl -s ${url.href}api/tenants/demo/service-calls -H 'content-type: application/json'${key} \\`,
     `    -d '{"name":"hello","requestSpec":{"method":"POST","url":"${target}","body":"hi"}}'`,
     ""
   ].join("\n")

@@ -1,9 +1,11 @@
 import { isIP } from "node:net"
 import { dirname, join } from "node:path"
 import type { Retention } from "@event-service-agent/adapters/sqlite/retention"
+import type { TenantLimits } from "@event-service-agent/api/access/limits"
 import { type EgressAllow, parseEgressAllow } from "@event-service-agent/platform/egress-policy"
 import { Effect, type LogLevel, Result, Runtime, Schema } from "effect"
 import { type NatsSettings, readNatsSettings } from "./nats-settings.ts"
+import { EXPORTS_IN_FLIGHT_MAX, readTracingSettings, type TracingSettings } from "./tracing-settings.ts"
 
 /** Everything that can be set, read once at the start. */
 export interface Settings {
@@ -16,8 +18,15 @@ export interface Settings {
   /** Private destinations that may be called. */
   readonly egressAllow: EgressAllow
   readonly secretKeyFile: string
+  /** Whether requests need a key. */
+  readonly isKeyed: boolean
+  /** Where the first key for the administration is written. */
+  readonly adminKeyFile: string
+  readonly limits: TenantLimits
   readonly logFormat: "pretty" | "json" | "logfmt"
   readonly logLevel: LogLevel.LogLevel
+  /** `null`: no spans. */
+  readonly tracing: TracingSettings | null
   /** Port of the bundled echo target on 127.0.0.1; `null` leaves it out. */
   readonly echoPort: number | null
   readonly inFlightMax: number
@@ -108,18 +117,23 @@ export const readSettings = Effect.fnUntraced(function* (environment: Environmen
   )
   const egressAllow = parseEgressAllow(environment["EGRESS_ALLOW"] ?? "")
   if (Result.isFailure(egressAllow)) problems.push(`EGRESS_ALLOW is wrong: ${egressAllow.failure}.`)
+  const tracing = readTracingSettings(read)
   // Requests beyond what Bun sends at once would queue inside it: their lateness and their timeouts would be untrue.
-  const requestsMax = read(
-    "BUN_CONFIG_MAX_HTTP_REQUESTS",
-    BUN_REQUESTS_DEFAULT,
-    integer(1, 65_535),
-    "a number of requests from 1 to 65535"
-  )
+  const exportsMax = tracing === null ? 0 : EXPORTS_IN_FLIGHT_MAX
+  const requestsMax =
+    read(
+      "BUN_CONFIG_MAX_HTTP_REQUESTS",
+      BUN_REQUESTS_DEFAULT,
+      integer(1 + exportsMax, 65_535),
+      `a number of requests from ${1 + exportsMax} to 65535`
+    ) - exportsMax
   const inFlightMax = read(
     "IN_FLIGHT_MAX",
     Math.min(1_000, requestsMax),
     integer(1, requestsMax),
-    `a number of calls from 1 to ${requestsMax}, which is BUN_CONFIG_MAX_HTTP_REQUESTS`
+    `a number of calls from 1 to ${requestsMax}, which is BUN_CONFIG_MAX_HTTP_REQUESTS${
+      exportsMax === 0 ? "" : ` less ${exportsMax} for the export of spans`
+    }`
   )
   const readAge = (key: string, fallbackMs: number) =>
     read<number | null>(
@@ -128,6 +142,13 @@ export const readSettings = Effect.fnUntraced(function* (environment: Environmen
       (text) => (text === "off" ? null : ageMs(text)),
       "a time such as 30d, 12h, 15m or 45s, or off to keep for ever"
     )
+  const readLimit = (key: string, max: number, what: string) =>
+    read<number | null>(
+      key,
+      null,
+      (text) => (text === "off" ? null : integer(1, max)(text)),
+      `a number of ${what} from 1 to ${max}, or off`
+    )
   const settings: Settings = {
     host,
     port,
@@ -135,6 +156,13 @@ export const readSettings = Effect.fnUntraced(function* (environment: Environmen
     dbPath,
     egressAllow: Result.getOrElse(egressAllow, () => []),
     secretKeyFile: read("SECRET_KEY_FILE", join(dirname(dbPath), "secret.key"), nonEmpty, "a file path"),
+    isKeyed: read("AUTH", !isLoopback(host), (text) => SWITCH.get(text), "on or off"),
+    adminKeyFile: read("ADMIN_KEY_FILE", join(dirname(dbPath), "admin.key"), nonEmpty, "a file path"),
+    limits: {
+      submissionsPerSecond: readLimit("RATE_LIMIT_SUBMISSIONS", 1_000_000, "submissions a second"),
+      pendingCalls: readLimit("QUOTA_PENDING_CALLS", 1_000_000_000, "calls"),
+      storedBytes: readLimit("QUOTA_STORED_BYTES", 999_999_999_999, "bytes")
+    },
     logFormat: read(
       "LOG_FORMAT",
       isTerminal ? "pretty" : "json",
@@ -147,6 +175,7 @@ export const readSettings = Effect.fnUntraced(function* (environment: Environmen
       (text) => LOG_LEVELS.get(text.toLowerCase()),
       [...LOG_LEVELS.keys()].join(", ")
     ),
+    tracing,
     echoPort,
     inFlightMax,
     inFlightPerTenantMax: read(

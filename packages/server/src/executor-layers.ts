@@ -11,6 +11,7 @@ import { InvalidSettings, type Settings } from "./config.ts"
 import { layerLogs } from "./log-line.ts"
 import { ownerOf } from "./nats-settings.ts"
 import { readSecretKey } from "./secret-key.ts"
+import { layerTracing } from "./tracing.ts"
 
 /**
  * Execution's sending half: performs calls for an agent that runs elsewhere, over NATS and without a database.
@@ -40,7 +41,7 @@ export const layerExecutor = (
         Layer.provide(Layer.merge(client, RequestVault.layer(secret)))
       )
     })
-  ).pipe(Layer.provide(layerLogs(settings)))
+  ).pipe(Layer.provide(layerTracing(settings).pipe(Layer.provideMerge(layerLogs(settings)))))
 
 /** Whatever the level: nothing else tells that it runs. */
 const sayReady = (servers: ReadonlyArray<string>) =>

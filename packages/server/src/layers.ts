@@ -1,6 +1,8 @@
 import { BunHttpServer } from "@event-service-agent/adapters/bun/http-server"
+import * as Page from "@event-service-agent/adapters/bun/page"
 import * as FetchHttpClient from "@event-service-agent/adapters/http/fetch-http-client"
 import { HostResolver } from "@event-service-agent/adapters/http/host-resolver"
+import * as SqliteApiKeyStore from "@event-service-agent/adapters/sqlite/api-key-store"
 import * as SqliteAttemptStore from "@event-service-agent/adapters/sqlite/attempt-store"
 import * as SqliteDatabase from "@event-service-agent/adapters/sqlite/database"
 import * as SqliteEventLog from "@event-service-agent/adapters/sqlite/event-log"
@@ -10,10 +12,12 @@ import * as SqliteServiceCallReader from "@event-service-agent/adapters/sqlite/s
 import * as SqliteServiceCallRepository from "@event-service-agent/adapters/sqlite/service-call-repository"
 import * as SqliteStorageMetrics from "@event-service-agent/adapters/sqlite/storage-metrics"
 import * as SqliteSubmissionStore from "@event-service-agent/adapters/sqlite/submission-store"
+import * as SqliteTenantUsage from "@event-service-agent/adapters/sqlite/tenant-usage"
 import * as SqliteTimerStore from "@event-service-agent/adapters/sqlite/timer-store"
 import * as SqliteTransaction from "@event-service-agent/adapters/sqlite/transaction"
 import * as SqliteWalTruncation from "@event-service-agent/adapters/sqlite/wal-truncation"
 import * as Api from "@event-service-agent/api/api"
+import { VERSION } from "@event-service-agent/api/contract"
 import * as Execution from "@event-service-agent/execution/execution"
 import * as Orchestration from "@event-service-agent/orchestration/orchestration"
 import { type EgressAllow, EgressPolicy, parseEgressAllow } from "@event-service-agent/platform/egress-policy"
@@ -23,6 +27,7 @@ import { TimerPort } from "@event-service-agent/platform/timer-port"
 import * as Timer from "@event-service-agent/timer/timer"
 import { Effect, Layer, Result } from "effect"
 import { HttpRouter } from "effect/http"
+import { provideAdminKey } from "./admin-key.ts"
 import { layer as layerBanner } from "./banner.ts"
 import type { Settings } from "./config.ts"
 import { serveEcho } from "./echo-target.ts"
@@ -30,6 +35,7 @@ import { layer as layerEventLoopDelay } from "./event-loop-delay.ts"
 import { layerLogs } from "./log-line.ts"
 import { ownerOf } from "./nats-settings.ts"
 import { checkSecretKey, loadSecretKey } from "./secret-key.ts"
+import { layerTracing } from "./tracing.ts"
 import { embedded, overNats } from "./transport.ts"
 
 /** Requests under way get this long when the service stops. With execution's 20 s, three inboxes of 2 s and two relays: below 30 s. */
@@ -59,7 +65,8 @@ export const layer = (
       )
       return layerBanner(settings, echoPort).pipe(
         Layer.provide(layerEventLoopDelay),
-        Layer.provide(layerHttp(settings)),
+        Layer.provide(layerHttp(settings, echoPort)),
+        Layer.provide(settings.isKeyed ? Layer.effectDiscard(provideAdminKey(settings.adminKeyFile)) : Layer.empty),
         Layer.provide(SqliteRetention.layer(settings.retention)),
         Layer.provide(Timer.layer),
         Layer.provide(transport.desk),
@@ -69,11 +76,12 @@ export const layer = (
         Layer.provide(platform)
       )
     })
-  ).pipe(Layer.provide(layerLogs(settings)))
+  ).pipe(Layer.provide(layerTracing(settings).pipe(Layer.provideMerge(layerLogs(settings)))))
 
 const layerStorage = (dbPath: string) =>
   Layer.mergeAll(
     SqliteTransaction.layer,
+    SqliteApiKeyStore.layer,
     SqliteOutbox.layer,
     SqliteEventLog.layer,
     SqliteServiceCallRepository.layer,
@@ -81,19 +89,26 @@ const layerStorage = (dbPath: string) =>
     SqliteTimerStore.layer,
     SqliteAttemptStore.layer,
     SqliteSubmissionStore.layer,
+    SqliteTenantUsage.layer,
     SqliteWalTruncation.layer,
     SqliteStorageMetrics.layer
   ).pipe(Layer.provideMerge(SqliteDatabase.layer(dbPath)))
 
-const layerHttp = ({ host, port, allowedHosts, nats, inFlightMax, inFlightPerTenantMax }: Settings) =>
+const layerHttp = (
+  { host, port, allowedHosts, isKeyed, limits, nats, inFlightMax, inFlightPerTenantMax }: Settings,
+  echoPort: number | null
+) =>
   BunHttpServer.layer({ host, port, drainMs: HTTP_DRAIN_MS }).pipe(
     Layer.provide(
       Api.layer({
         hosts: allowedHosts,
+        isKeyed,
+        limits,
         caps: { total: inFlightMax, perTenant: inFlightPerTenantMax },
         ...(nats === null ? {} : { eventPrefix: nats.prefix })
       })
     ),
+    Layer.provide(Page.layer({ echoUrl: echoPort === null ? null : `http://127.0.0.1:${echoPort}`, version: VERSION })),
     Layer.provide(HttpRouter.layer),
     Layer.provide(Stopping.layer)
   )

@@ -1,16 +1,23 @@
 import { styleText } from "node:util"
+import { Tracing } from "@event-service-agent/platform/tracing"
 import { MASK, redactText } from "@event-service-agent/schemas/redaction"
-import { Formatter, Layer, Logger, References } from "effect"
+import { Context, type Fiber, Formatter, Layer, Logger, References, Tracer } from "effect"
 import type { Settings } from "./config.ts"
 
 /**
  * Log lines as objects. Lines that say what went wrong repeat errors of others, so what looks secret in them is masked;
  * all others are made of fixed words and ids.
  */
-const structured = Logger.map(Logger.formatStructured, (line) =>
-  line.cause === undefined && QUIET.has(line.level)
-    ? line
-    : { ...line, message: masked(line.message), cause: line.cause === undefined ? undefined : redactText(line.cause) }
+const structured = Logger.map(
+  Logger.make<unknown, ReturnType<typeof Logger.formatStructured.log>>((options) => {
+    const line = Logger.formatStructured.log(options)
+    const ids = traceIdsOf(options.fiber)
+    return ids === undefined ? line : { ...line, annotations: { ...line.annotations, ...ids } }
+  }),
+  (line) =>
+    line.cause === undefined && QUIET.has(line.level)
+      ? line
+      : { ...line, message: masked(line.message), cause: line.cause === undefined ? undefined : redactText(line.cause) }
 )
 const QUIET = new Set(["TRACE", "DEBUG", "INFO"])
 
@@ -20,7 +27,10 @@ export const jsonLines = Logger.map(structured, (line) =>
 )
 
 /** One line of `name=value` pairs. */
-export const logfmtLines = Logger.map(Logger.formatLogFmt, redactText)
+export const logfmtLines = Logger.make<unknown, string>((options) => {
+  const ids = Object.entries(traceIdsOf(options.fiber) ?? {}).map(([name, id]) => ` ${name}=${id}`)
+  return redactText(Logger.formatLogFmt.log(options)) + ids.join("")
+})
 
 /** One line for people: time, level, what happened, and to what. Colours follow the terminal and NO_COLOR. */
 export const prettyLines = Logger.map(structured, ({ timestamp, level, message, annotations, cause }) => {
@@ -46,6 +56,13 @@ export const toOutput = (lines: Logger.Logger<unknown, string>): Logger.Logger<u
   return Logger.map(lines, (line) => {
     if (waiting.push(line) === 1) setImmediate(write)
   })
+}
+
+/** Of the span in which a line is written, while spans are exported. */
+const traceIdsOf = (fiber: Fiber.Fiber<unknown, unknown>) => {
+  if (!fiber.getRef(Tracing)) return undefined
+  const span = Context.getOrUndefined(fiber.context, Tracer.ParentSpan)
+  return span === undefined ? undefined : { traceId: span.traceId, spanId: span.spanId }
 }
 
 /** The texts in a message masked, wherever in it they are. What is nested deeper is a cycle, or no message. */

@@ -42,13 +42,18 @@ describe("a start that is refused", () => {
     expect(readdirSync(folder.path)).toEqual([])
   }, 10_000)
 
-  it("says that there is no NATS transport yet", async () => {
+  it("says what is wrong with the settings of NATS, and repeats none of them", async () => {
     using folder = temporaryFolder()
-    const { exitCode, stderr } = await runToEnd(folder.path, { NATS_URL: "nats://127.0.0.1:4222" })
+    const withPassword = { NATS_URL: "nats://me:c4nary@127.0.0.1:4222", NATS_PREFIX: "a.b", NATS_REPLICAS: "9" }
+    const first = await runToEnd(folder.path, withPassword)
+    expect(first.exitCode).toBe(EXIT_CONFIG)
+    for (const key of Object.keys(withPassword)) expect(first.stderr).toContain(`\n  ${key} is wrong`)
+    expect(first.stdout + first.stderr).not.toContain("c4nary")
+    const { exitCode, stderr } = await runToEnd(folder.path, { EXECUTE_HERE: "off" })
     expect(exitCode).toBe(EXIT_CONFIG)
-    expect(stderr).toContain("NATS_URL is set: this version has no NATS transport yet. Unset it")
+    expect(stderr).toContain("EXECUTE_HERE is wrong: executors elsewhere are reached over NATS")
     expect(readdirSync(folder.path)).toEqual([])
-  }, 10_000)
+  }, 20_000)
 
   it("leaves the instance that has the database unharmed", async () => {
     await using target = countingTarget()

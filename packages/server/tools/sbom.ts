@@ -1,26 +1,26 @@
 import { readFileSync, realpathSync } from "node:fs"
 import { createRequire } from "node:module"
 import { join } from "node:path"
+import { Schema } from "effect"
 
 /** What is installed and running in production, from the lock file, as CycloneDX 1.6 (`bun run sbom > sbom.json`). */
 const ROOT = join(import.meta.dirname, "../../..")
 /** Packages of ours that are not part of the program. */
 const NOT_SHIPPED = new Set(["packages/bench"])
 
-interface Workspace {
-  readonly name: string
-  readonly dependencies?: Readonly<Record<string, string>>
-}
-type Entry = readonly [
-  nameAtVersion: string,
-  registry: string,
-  about: { readonly dependencies?: Readonly<Record<string, string>> },
-  integrity: string
-]
-interface Lock {
-  readonly workspaces: Readonly<Record<string, Workspace>>
-  readonly packages: Readonly<Record<string, Entry>>
-}
+const Versions = Schema.optionalKey(Schema.Record(Schema.String, Schema.String))
+/** As far as it is read here. A package of ours has its name alone. */
+const Lock = Schema.Struct({
+  workspaces: Schema.Record(Schema.String, Schema.Struct({ name: Schema.String, dependencies: Versions })),
+  packages: Schema.Record(
+    Schema.String,
+    Schema.Union([
+      Schema.Tuple([Schema.String]),
+      Schema.Tuple([Schema.String, Schema.String, Schema.Struct({ dependencies: Versions }), Schema.String])
+    ])
+  )
+})
+type Lock = typeof Lock.Type
 
 interface Component {
   readonly type: "library"
@@ -36,7 +36,7 @@ export const componentsOf = (lock: Lock): ReadonlyArray<Component> => {
   const found = new Map<string, Component>()
   const visit = (name: string, from: string, parent: string) => {
     const entry = lock.packages[`${parent}/${name}`] ?? lock.packages[name]
-    if (entry === undefined || entry[0].includes("@workspace:")) return
+    if (entry === undefined || entry.length === 1) return
     const [nameAtVersion, , about, integrity] = entry
     if (found.has(nameAtVersion)) return
     const version = nameAtVersion.slice(nameAtVersion.lastIndexOf("@") + 1)
@@ -72,7 +72,8 @@ const manifestOf = (name: string, from: string): { readonly path: string; readon
   return { path: from, license: "unknown" }
 }
 
-export const readLock = (): Lock => Bun.JSONC.parse(readFileSync(join(ROOT, "bun.lock"), "utf8"))
+export const readLock = (): Lock =>
+  Schema.decodeUnknownSync(Lock)(Bun.JSONC.parse(readFileSync(join(ROOT, "bun.lock"), "utf8")))
 
 if (import.meta.main) {
   const components = componentsOf(readLock())

@@ -38,9 +38,9 @@ export const layer = Layer.effectDiscard(
       yield* outbox.settle("execution", seq)
       return granted(yield* desk.claim(message, executorId))
     })
-    const report = ({ tenantId, serviceCallId, attempt, executorId, outcome }: ReportOutcome) =>
+    const report = ({ tenantId, serviceCallId, attempt, executorId, outcome, traceparent }: ReportOutcome) =>
       Effect.map(
-        desk.report({ tenantId, serviceCallId }, attempt, executorId, outcome),
+        desk.report({ tenantId, serviceCallId }, attempt, executorId, outcome, traceparent),
         (isTheirs): ReportReply => (isTheirs ? { _tag: "Confirmed" } : REFUSED)
       )
 

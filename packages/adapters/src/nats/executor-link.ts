@@ -52,7 +52,7 @@ export const layer = Layer.effect(
       Effect.map(
         decodeStart(message.string()),
         (decoded): Start => ({
-          message: decoded,
+          message: { ...decoded, traceparent: message.headers?.get("traceparent") },
           seq: Number(message.headers?.get(HEADERS.seq)),
           isSealedOmitted: message.headers?.get(HEADERS.sealed) === "omitted"
         })

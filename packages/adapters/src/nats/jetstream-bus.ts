@@ -2,10 +2,12 @@ import { EventBusPort, type Handlers, handleOf, publishAtEnd } from "@event-serv
 import { logMessage } from "@event-service-agent/platform/message-log"
 import { type Entry, Outbox, type Relay } from "@event-service-agent/platform/outbox"
 import { logRetry, retryStorage, type StorageError } from "@event-service-agent/platform/storage-error"
+import { Tracing } from "@event-service-agent/platform/tracing"
 import { Transaction, UnitOfWork } from "@event-service-agent/platform/transaction"
 import { CONSUMERS, type Consumer } from "@event-service-agent/schemas/envelope"
 import type { ServiceCallKey } from "@event-service-agent/schemas/ids"
 import { catalogue, consumersOf, type Message } from "@event-service-agent/schemas/messages/catalogue"
+import { streamNames } from "@event-service-agent/schemas/nats"
 import { toMillis } from "@event-service-agent/schemas/time"
 import { Clock, Effect, Layer, LogLevel, Option } from "effect"
 import { Broker } from "./broker.ts"
@@ -33,6 +35,7 @@ export const layer = ({ republishAfterMs }: JetStreamBusOptions) =>
       const store = yield* RelayStore
       const transaction = yield* Transaction
       const broker = yield* Broker
+      const isTracing = yield* Tracing
       const inboxes = new Map<Consumer, JetStreamInbox>()
 
       const work = yield* makeRelay("relay-work")
@@ -41,6 +44,8 @@ export const layer = ({ republishAfterMs }: JetStreamBusOptions) =>
       const publishOverdue = Effect.gen(function* () {
         const now = yield* Clock.currentTimeMillis
         for (const consumer of CONSUMERS) {
+          // The consumer has not come to them yet: once more would only make it longer.
+          if (yield* hasPending(broker, consumer)) continue
           const count = yield* transaction.run(store.publishUnhandled(consumer, now - republishAfterMs, now))
           if (count === 0) continue
           yield* Effect.logWarning(
@@ -82,7 +87,7 @@ export const layer = ({ republishAfterMs }: JetStreamBusOptions) =>
       })
 
       return EventBusPort.of({
-        publish: publishAtEnd(writeOut),
+        publish: publishAtEnd(writeOut, isTracing),
         subscribe: <C extends Consumer, H extends Handlers<C>>(consumer: C, handlers: H) =>
           Effect.gen(function* () {
             const handle = yield* handleOf(consumer, handlers)
@@ -121,6 +126,16 @@ export const layer = ({ republishAfterMs }: JetStreamBusOptions) =>
       })
     })
   )
+
+/** Whether the broker has messages for the consumer that it has given to nobody yet. A missing consumer is made again. */
+const hasPending = Effect.fnUntraced(function* (broker: Broker["Service"], consumer: Consumer) {
+  const { stream } = yield* broker.ready
+  const pending = Effect.tryPromise(async () => {
+    const durable = await stream.consumers.get(streamNames(broker.prefix).work, consumer)
+    return (await durable.info()).num_pending > 0
+  })
+  return yield* Effect.catch(pending, () => Effect.as(broker.check, false))
+})
 
 /** Its module gets a message over the work stream, and everybody who listens gets the events. */
 const recipientsOf = ({ type }: Message): ReadonlyArray<Consumer | Relay> => {

@@ -29,6 +29,8 @@ export interface RelayRow {
   /** JSON. A sealed request stands beside it. */
   readonly payload: string
   readonly sealed: Uint8Array | null
+  /** The span that published it, if that was exported. */
+  readonly traceparent: string | null
 }
 
 /** What a consumer has to handle first of a call. */

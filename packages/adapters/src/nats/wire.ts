@@ -30,7 +30,7 @@ export const toOutgoing = (relay: Relay, prefix: string, row: RelayRow, payloadB
   header.set(HEADERS.type, type)
   header.set(HEADERS.correlationId, correlationId)
   header.set(HEADERS.seq, String(row.seq))
-  header.set("traceparent", traceparentOf(correlationId, messageId))
+  header.set("traceparent", row.traceparent ?? traceparentOf(correlationId, messageId))
   if (isOmitted) header.set(HEADERS.sealed, "omitted")
   if (again > 0) header.set(HEADERS.republished, String(again))
   const [consumer] = catalogue[type].to

@@ -21,6 +21,7 @@ interface AttemptRow extends LeaseRow {
   readonly sealed_for_resend: Uint8Array | null
   readonly outcome: string | null
   readonly evidence: string | null
+  readonly traceparent: string | null
 }
 
 export const layer = Layer.effect(
@@ -30,8 +31,8 @@ export const layer = Layer.effect(
     const claim = writer.prepare(
       `INSERT INTO execution_attempts
          (tenant_id, service_call_id, number, process_id, is_remote, started_at, deadline_at, correlation_id,
-          causation_id, sealed_for_resend)
-       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`
+          causation_id, sealed_for_resend, traceparent)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`
     )
     const close = writer.prepare(
       `UPDATE execution_attempts SET outcome = ?, sealed_for_resend = NULL
@@ -66,7 +67,8 @@ export const layer = Layer.effect(
             toMillis(attempt.deadlineAt),
             attempt.correlationId,
             attempt.causationId,
-            attempt.sealedForResend
+            attempt.sealedForResend,
+            attempt.traceparent ?? null
           ),
           ({ changes }) => changes === 1
         ),
@@ -103,7 +105,8 @@ const toOpen = (row: AttemptRow): OpenAttempt => ({
   ...toLease(row),
   correlationId: row.correlation_id,
   causationId: row.causation_id,
-  sealedForResend: row.sealed_for_resend
+  sealedForResend: row.sealed_for_resend,
+  ...(row.traceparent === null ? {} : { traceparent: row.traceparent })
 })
 
 const toRecorded = (row: AttemptRow): RecordedAttempt => ({

@@ -236,6 +236,53 @@ export const migrations: ReadonlyArray<string> = [
   // An executor elsewhere goes on with its attempt when the process that granted it ends.
   `
   ALTER TABLE execution_attempts ADD COLUMN is_remote INTEGER NOT NULL DEFAULT 0;
+  `,
+  // Keys, and what each tenant's calls hold: counted by the database itself, whoever writes or prunes.
+  `
+  CREATE TABLE api_keys (
+    key_id      TEXT PRIMARY KEY,
+    tenant_id   TEXT NOT NULL,
+    scopes      TEXT NOT NULL,
+    label       TEXT,
+    secret_hash BLOB NOT NULL,
+    created_at  INTEGER NOT NULL,
+    expires_at  INTEGER,
+    revoked_at  INTEGER
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX api_keys_of_tenant ON api_keys (tenant_id, created_at, key_id);
+
+  CREATE TABLE stored_bytes (
+    tenant_id TEXT PRIMARY KEY,
+    bytes     INTEGER NOT NULL
+  ) STRICT, WITHOUT ROWID;
+  INSERT INTO stored_bytes
+    SELECT tenant_id, sum(octet_length(request) + coalesce(octet_length(sealed), 0) + coalesce(octet_length(outcome), 0))
+    FROM service_calls GROUP BY tenant_id;
+
+  CREATE TRIGGER add_stored_bytes AFTER INSERT ON service_calls BEGIN
+    INSERT INTO stored_bytes VALUES (new.tenant_id,
+        octet_length(new.request) + coalesce(octet_length(new.sealed), 0) + coalesce(octet_length(new.outcome), 0))
+      ON CONFLICT DO UPDATE SET bytes = bytes + excluded.bytes;
+  END;
+  CREATE TRIGGER change_stored_bytes AFTER UPDATE OF sealed, outcome ON service_calls
+    WHEN (new.outcome IS NULL) <> (old.outcome IS NULL) OR (new.sealed IS NULL) <> (old.sealed IS NULL) BEGIN
+    UPDATE stored_bytes SET bytes = bytes
+        + coalesce(octet_length(new.sealed), 0) + coalesce(octet_length(new.outcome), 0)
+        - coalesce(octet_length(old.sealed), 0) - coalesce(octet_length(old.outcome), 0)
+      WHERE tenant_id = new.tenant_id;
+  END;
+  CREATE TRIGGER take_stored_bytes AFTER DELETE ON service_calls BEGIN
+    UPDATE stored_bytes SET bytes = bytes
+        - octet_length(old.request) - coalesce(octet_length(old.sealed), 0) - coalesce(octet_length(old.outcome), 0)
+      WHERE tenant_id = old.tenant_id;
+  END;
+  `,
+  // The span that goes on where the row is read, while spans are exported.
+  `
+  ALTER TABLE outbox ADD COLUMN traceparent TEXT;
+  ALTER TABLE timer_schedules ADD COLUMN traceparent TEXT;
+  ALTER TABLE service_calls ADD COLUMN traceparent TEXT;
+  ALTER TABLE execution_attempts ADD COLUMN traceparent TEXT;
   `
 ]
 

@@ -6,6 +6,7 @@ import {
   MESSAGE_BYTES,
   Outbox
 } from "@event-service-agent/platform/outbox"
+import { Tracing } from "@event-service-agent/platform/tracing"
 import { CONSUMERS, type Consumer } from "@event-service-agent/schemas/envelope"
 import type {
   CorrelationId,
@@ -34,6 +35,7 @@ export interface DeliveryRow {
   readonly causation_id: MessageId | null
   readonly payload: string
   readonly sealed: Uint8Array | null
+  readonly traceparent: string | null
 }
 
 interface DeadLetterRow extends Omit<DeadLetter, "key" | "diedAt"> {
@@ -44,7 +46,7 @@ interface DeadLetterRow extends Omit<DeadLetter, "key" | "diedAt"> {
 
 export const DELIVERY_COLUMNS = `
   d.seq, d.attempts, d.available_at, o.message_id, o.type, o.tenant_id, o.service_call_id, o.version, o.timestamp,
-  o.correlation_id, o.causation_id, o.payload, o.sealed
+  o.correlation_id, o.causation_id, o.payload, o.sealed, o.traceparent
   FROM deliveries d JOIN outbox o ON o.seq = d.seq`
 
 /** Not the relays, which only publish. */
@@ -55,12 +57,14 @@ export const layer = Layer.effect(
   Effect.gen(function* () {
     const writer = yield* WriteConnection
     const reader = yield* ReadConnection
+    const isTracing = yield* Tracing
     const appendMessages = insertRows(
       writer,
       `INSERT INTO outbox (message_id, type, schema_version, tenant_id, service_call_id, version, timestamp,
-         correlation_id, causation_id, payload, sealed) VALUES`,
-      11
+         correlation_id, causation_id, payload, sealed${isTracing ? ", traceparent" : ""}) VALUES`,
+      isTracing ? 12 : 11
     )
+    const toRow = isTracing ? toTracedRow : toPlainRow
     const appendDeliveries = insertRows(
       writer,
       "INSERT INTO deliveries (consumer, seq, tenant_id, service_call_id, attempts, available_at) VALUES",
@@ -181,7 +185,7 @@ const decoderFor = (type: MessageType) => {
   return decode
 }
 
-const toRow = ({ message, to }: Entry) => {
+const toPlainRow = ({ message, to }: Entry) => {
   const { payload } = message
   const hasSealed = "sealed" in payload
   return [
@@ -200,6 +204,8 @@ const toRow = ({ message, to }: Entry) => {
   ]
 }
 
+const toTracedRow = (entry: Entry) => [...toPlainRow(entry), entry.message.traceparent ?? null]
+
 export const toDelivery = (row: DeliveryRow): Delivery => {
   const payload = decoderFor(row.type)(row.payload)
   const message = {
@@ -213,7 +219,8 @@ export const toDelivery = (row: DeliveryRow): Delivery => {
     timestamp: fromMillis(row.timestamp),
     correlationId: row.correlation_id,
     causationId: row.causation_id,
-    payload: Predicate.hasProperty(payload, "sealed") ? { ...payload, sealed: row.sealed } : payload
+    payload: Predicate.hasProperty(payload, "sealed") ? { ...payload, sealed: row.sealed } : payload,
+    ...(row.traceparent === null ? {} : { traceparent: row.traceparent })
   } as Message // type and payload belong together: the row was written from a message
   return { seq: row.seq, attempts: row.attempts, availableAt: row.available_at, message }
 }

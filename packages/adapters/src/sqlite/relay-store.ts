@@ -33,7 +33,7 @@ export const layer = Layer.effect(
     const rowsUpTo = writer.prepare<RelayRow>(
       `SELECT d.seq, d.attempts AS again, o.message_id AS messageId, o.type, o.tenant_id AS tenantId,
          o.service_call_id AS serviceCallId, o.version, o.timestamp, o.correlation_id AS correlationId,
-         o.causation_id AS causationId, o.payload, o.sealed
+         o.causation_id AS causationId, o.payload, o.sealed, o.traceparent
        FROM deliveries d JOIN outbox o ON o.seq = d.seq WHERE d.consumer = ? AND d.seq <= ? ORDER BY d.seq`
     )
     const settle = writer.prepare("DELETE FROM deliveries WHERE consumer = ? AND seq = ? AND attempts = ?")

@@ -43,6 +43,14 @@ export const layer = Layer.effect(
       `UPDATE service_calls SET revision = ?, tags = ?, attempt = ?, attempt_started_at = ?
        WHERE tenant_id = ? AND service_call_id = ? AND revision = ? AND status = 'Running'`
     )
+    const keepTraceparent = writer.prepare(
+      "UPDATE service_calls SET traceparent = ? WHERE tenant_id = ? AND service_call_id = ?"
+    )
+    /** Only of calls that wait for their release, and only while spans are exported. */
+    const keepTraceparentOf = (call: ServiceCall) => {
+      if (call._tag !== "Scheduled" || call.traceparent === undefined) return Effect.void
+      return Effect.asVoid(keepTraceparent.run(call.traceparent, call.tenantId, call.serviceCallId))
+    }
     const oldestDue = writer.prepare<ServiceCallRow>(
       `SELECT * FROM service_calls WHERE tenant_id = ? AND is_due = 1
        ORDER BY due_at, accepted_at LIMIT 1`
@@ -103,6 +111,7 @@ export const layer = Layer.effect(
         const { changes } = yield* insert.run(...fixedColumns(call), ...changingColumns(call), sealed)
         if (changes !== 1) return false
         yield* insertTags(tagRows(call))
+        yield* keepTraceparentOf(call)
         remember(call)
         return true
       }),
@@ -116,6 +125,7 @@ export const layer = Layer.effect(
           for (const row of tagRows(before)) yield* deleteTag.run(...row)
           yield* insertTags(tagRows(after))
         }
+        yield* keepTraceparentOf(after)
         remember(after)
       }),
       oldestDue: (tenantId) =>

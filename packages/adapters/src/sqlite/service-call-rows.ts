@@ -39,6 +39,7 @@ export interface ServiceCallRow {
   readonly lateness_ms: number | null
   /** The response of a succeeded call, the error of a failed one, the reason of a cancelled one. */
   readonly outcome: string | null
+  readonly traceparent: string | null
 }
 
 /** The columns that transitions change, in the order of the update statement. */
@@ -112,7 +113,8 @@ export const toServiceCall = (row: ServiceCallRow): ServiceCall => {
         _tag: "Scheduled",
         scheduledAt: required(row, "scheduled_at"),
         isDue: row.is_due === 1,
-        sealed: row.sealed
+        sealed: row.sealed,
+        ...(row.traceparent === null ? {} : { traceparent: row.traceparent })
       }
     case "Running":
       return { ...started(), _tag: "Running" }

@@ -62,6 +62,7 @@ export const layer = Layer.effect(
         )
         return changes === 1 ? Option.none() : yield* get(getWritten, submission)
       }),
+      earlier: (key) => get(getWritten, key),
       get: (key) => get(getCommitted, key),
       newestOf: (tenantId, ids, { after, limit }) => {
         const { acceptedAt, serviceCallId } = after ?? { acceptedAt: null, serviceCallId: null }

@@ -10,6 +10,7 @@ interface TimerRow {
   readonly due_at: number
   readonly version: number
   readonly correlation_id: CorrelationId
+  readonly traceparent: string | null
 }
 
 export const layer = Layer.effect(
@@ -17,9 +18,10 @@ export const layer = Layer.effect(
   Effect.gen(function* () {
     const writer = yield* WriteConnection
     const upsert = writer.prepare(
-      `INSERT INTO timer_schedules (tenant_id, service_call_id, due_at, version, correlation_id) VALUES (?, ?, ?, ?, ?)
+      `INSERT INTO timer_schedules (tenant_id, service_call_id, due_at, version, correlation_id, traceparent)
+       VALUES (?, ?, ?, ?, ?, ?)
        ON CONFLICT DO UPDATE SET due_at = excluded.due_at, version = excluded.version,
-         correlation_id = excluded.correlation_id`
+         correlation_id = excluded.correlation_id, traceparent = excluded.traceparent`
     )
     const remove = writer.prepare("DELETE FROM timer_schedules WHERE tenant_id = ? AND service_call_id = ?")
     const due = writer.prepare<TimerRow>(
@@ -41,8 +43,11 @@ export const layer = Layer.effect(
     })
 
     return TimerStore.of({
-      upsert: ({ key, dueAt, version, correlationId }) =>
-        Effect.mapEager(upsert.run(key.tenantId, key.serviceCallId, toMillis(dueAt), version, correlationId), () => {}),
+      upsert: ({ key, dueAt, version, correlationId, traceparent = null }) =>
+        Effect.mapEager(
+          upsert.run(key.tenantId, key.serviceCallId, toMillis(dueAt), version, correlationId, traceparent),
+          () => {}
+        ),
       remove: (key) => Effect.mapEager(remove.run(key.tenantId, key.serviceCallId), () => {}),
       takeDueAcrossTenants: (now, limit) => Effect.flatMap(due.all(toMillis(now), limit), take),
       takeDueOfNextTenants: Effect.fnUntracedEager(function* (after, now, limits) {
@@ -67,5 +72,6 @@ const toTimer = (row: TimerRow): Timer => ({
   key: { tenantId: row.tenant_id, serviceCallId: row.service_call_id },
   dueAt: fromMillis(row.due_at),
   version: row.version,
-  correlationId: row.correlation_id
+  correlationId: row.correlation_id,
+  ...(row.traceparent === null ? {} : { traceparent: row.traceparent })
 })

@@ -34,6 +34,8 @@ export class SubmissionStore extends Context.Service<
   {
     /** Adds a submission, unless its key is taken: then nothing changes and the earlier one is returned. */
     readonly insert: (submission: Submission) => Effect.Effect<Option.Option<Submission>, StorageError, UnitOfWork>
+    /** The submission that has the key, as `insert` would find it. */
+    readonly earlier: (key: ServiceCallKey) => Effect.Effect<Option.Option<Submission>, StorageError, UnitOfWork>
     readonly get: (key: ServiceCallKey) => Effect.Effect<Option.Option<Submission>, StorageError>
     /** Those of the ids that exist, newest accepted first, then the greatest id; after the cursor, at most `limit`. */
     readonly newestOf: (
@@ -67,6 +69,7 @@ const makeMemory = (): SubmissionStore["Service"] => {
       rows.set(name, submission)
       return Option.none()
     }),
+    earlier: (key) => Effect.sync(() => Option.fromNullishOr(rows.get(callName(key)))),
     get: (key) => Effect.sync(() => Option.fromNullishOr(rows.get(callName(key)))),
     newestOf: (tenantId, ids, { after, limit }) =>
       Effect.sync(() =>

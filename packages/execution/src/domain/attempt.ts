@@ -31,6 +31,8 @@ export interface OpenAttempt {
   readonly causationId: MessageId
   /** What another attempt would send, if this one is lost; `null` when there will be no other. */
   readonly sealedForResend: Uint8Array | null
+  /** The span that what follows goes on from. */
+  readonly traceparent?: string | undefined
 }
 
 /** Who may perform an attempt, and until when. */
@@ -46,7 +48,9 @@ export type AttemptOutcome = typeof AttemptOutcome.Type
 export const openAttempt = (
   start: Message<"StartExecution">,
   processId: string,
-  startedAt: DateTime.Utc
+  startedAt: DateTime.Utc,
+  /** The span in which it is claimed. */
+  traceparent?: string | undefined
 ): OpenAttempt => ({
   key: keyOf(start),
   number: 1,
@@ -56,7 +60,8 @@ export const openAttempt = (
   deadlineAt: fromMillis(toMillis(startedAt) + leaseMsFor(start)),
   correlationId: start.correlationId,
   causationId: start.messageId,
-  sealedForResend: start.payload.onUnknown === "resend" ? start.payload.sealed : null
+  sealedForResend: start.payload.onUnknown === "resend" ? start.payload.sealed : null,
+  traceparent
 })
 
 /** The attempt that follows on a lost one, in this process; `undefined` when the lost one was the last. */
@@ -195,12 +200,13 @@ const unsentOrUnknown = (finishedAt: DateTime.Utc, errorMeta: ErrorMeta): Attemp
   errorMeta
 })
 
-const envelopeOf = ({ key, correlationId, causationId }: OpenAttempt) => ({
+const envelopeOf = ({ key, correlationId, causationId, traceparent }: OpenAttempt) => ({
   tenantId: key.tenantId,
   aggregateType: "ExecutionAttempt" as const,
   aggregateId: key.serviceCallId,
   correlationId,
-  causationId
+  causationId,
+  traceparent
 })
 
 const hintFor = (status: number): string => {

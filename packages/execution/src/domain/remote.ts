@@ -41,7 +41,9 @@ export const ReportOutcome = Schema.Struct({
   ...ServiceCallKey.fields,
   attempt: attemptNumber,
   executorId: ExecutorId,
-  outcome: AttemptOutcome
+  outcome: AttemptOutcome,
+  /** Of the send, when the executor exports its spans. */
+  traceparent: Schema.optional(Schema.String)
 })
 export type ReportOutcome = typeof ReportOutcome.Type
 
@@ -73,7 +75,8 @@ export const attemptOfGrant = (grant: Grant, start: Message<"StartExecution">, e
   deadlineAt: fromMillis(toMillis(grant.startedAt) + grant.leaseMs),
   correlationId: start.correlationId,
   causationId: start.messageId,
-  sealedForResend: null
+  sealedForResend: null,
+  ...(start.traceparent === undefined ? {} : { traceparent: start.traceparent })
 })
 
 /**

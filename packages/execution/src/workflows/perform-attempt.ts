@@ -5,16 +5,16 @@ import { type AttemptOutcome, annotationsOf, type OpenAttempt } from "../domain/
 import { AttemptStore } from "../ports/attempt-store.ts"
 import { endAttempt } from "./end-attempt.ts"
 import { beginPerforming, endPerforming, holdResult, type Performing } from "./performing.ts"
-import { type ClaimedAttempt, sendAttempt } from "./send-attempt.ts"
+import type { ClaimedAttempt } from "./send-attempt.ts"
+import { sendInSpan } from "./send-in-span.ts"
 
 /** Sends the request, once, and records what came of it, however long the storage refuses. */
 export const performAttempt = Effect.fnUntraced(
   function* (claimed: ClaimedAttempt, performing: Performing) {
-    const { attempt } = claimed
-    const result = yield* sendAttempt(claimed)
-    if (Option.isNone(result)) return
+    const { attempt, outcome } = yield* sendInSpan(claimed)
+    if (Option.isNone(outcome)) return
     holdResult(performing, attempt)
-    yield* record(attempt, result.value)
+    yield* record(attempt, outcome.value)
     endPerforming(performing, attempt)
   },
   // Whatever goes wrong, the sweep ends the attempt when its lease is over.

@@ -9,13 +9,16 @@ import { endPerforming, holdRefused, type Performing } from "./performing.ts"
 /**
  * Records what became of an executor's attempt; it is durable when this returns. What comes after the end is kept as
  * evidence. False when the executor has no such attempt.
+ *
+ * @param traceparent of the send, if the executor exported it
  */
 export const reportOutcome = Effect.fnUntraced(function* (
   key: ServiceCallKey,
   number: number,
   executorId: string,
   outcome: AttemptOutcome,
-  performing: Performing
+  performing: Performing,
+  traceparent?: string
 ) {
   const transaction = yield* Transaction
   const store = yield* AttemptStore
@@ -26,7 +29,7 @@ export const reportOutcome = Effect.fnUntraced(function* (
     )
     if (found === undefined) return false
     if (found.outcome === null) {
-      yield* endAttempt(found.attempt, outcome)
+      yield* endAttempt(traceparent === undefined ? found.attempt : { ...found.attempt, traceparent }, outcome)
       unit.afterCommit(Effect.sync(() => endPerforming(performing, found.attempt)))
     } else if (found.evidence === null && !isSame(found.outcome, outcome)) {
       yield* store.keepEvidence(key, number, outcome)

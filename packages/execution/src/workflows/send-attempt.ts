@@ -1,7 +1,10 @@
 import { HttpClientPort } from "@event-service-agent/platform/http-client-port"
 import { RequestUnreadable, RequestVault } from "@event-service-agent/platform/request-vault"
+import { currentSpan } from "@event-service-agent/platform/tracing"
 import type { RequestSpec, SealedRequest } from "@event-service-agent/schemas/http-request"
-import { Clock, DateTime, Effect, Option } from "effect"
+import { newTraceparent } from "@event-service-agent/schemas/nats"
+import { formatTraceparent } from "@event-service-agent/schemas/traceparent"
+import { Clock, DateTime, Effect, Option, type Tracer } from "effect"
 import { answered, type OpenAttempt, requestUnreadable, sendFailed, sendTimeoutMs } from "../domain/attempt.ts"
 
 /** An attempt whose claim is durable, with what it takes to perform it. */
@@ -18,7 +21,12 @@ export const sendAttempt = Effect.fnUntraced(
     const vault = yield* RequestVault
     const client = yield* HttpClientPort
     if (sealed === null) return yield* new RequestUnreadable({ reason: "it was erased" })
-    const request = withIdempotencyKey(yield* vault.open(attempt.key, sealed), attempt.key.serviceCallId)
+    const opened = withIdempotencyKey(yield* vault.open(attempt.key, sealed), attempt.key.serviceCallId)
+    const span = yield* currentSpan
+    if (span !== undefined) describeTarget(span, opened)
+    const request = withTraceparent(opened, () =>
+      span === undefined ? (attempt.traceparent ?? newTraceparent(attempt.correlationId)) : formatTraceparent(span)
+    )
     const elapsedMs = Number((yield* Clock.monotonicTimeNanos) - claimedAtNanos) / 1_000_000
     const timeoutMs = sendTimeoutMs(attempt, elapsedMs)
     if (timeoutMs <= 0) {
@@ -35,6 +43,25 @@ export const sendAttempt = Effect.fnUntraced(
     SendFailed: (failure) => Effect.map(DateTime.now, (now) => Option.some(sendFailed(failure, now)))
   })
 )
+
+/** No path and no query: secrets may be in them. */
+const describeTarget = (span: Tracer.Span, { method, url }: RequestSpec): void => {
+  span.attribute("http.request.method", method)
+  if (!URL.canParse(url)) return
+  const { hostname, port, protocol } = new URL(url)
+  span.attribute("server.address", hostname)
+  span.attribute("server.port", Number(port || (protocol === "https:" ? 443 : 80)))
+}
+
+/** What a tenant sets the header `traceparent` to for the current one. Anything else is sent as it is. */
+const TRACEPARENT_AUTO = "auto"
+
+const withTraceparent = (request: RequestSpec, current: () => string): RequestSpec => {
+  const { headers = {} } = request
+  const name = Object.keys(headers).find((one) => one.toLowerCase() === "traceparent")
+  if (name === undefined || headers[name] !== TRACEPARENT_AUTO) return request
+  return { ...request, headers: { ...headers, [name]: current() } }
+}
 
 /** The target can tell a second request for the same call by it. */
 const withIdempotencyKey = (request: RequestSpec, value: string): RequestSpec => {

@@ -1,3 +1,4 @@
+import { currentTraceparent } from "@event-service-agent/platform/tracing"
 import type { Message } from "@event-service-agent/schemas/messages/catalogue"
 import { DateTime, Effect } from "effect"
 import { openAttempt } from "../domain/attempt.ts"
@@ -13,7 +14,7 @@ export const startExecution = Effect.fnUntraced(function* (
   processId: string,
   perform: Perform
 ) {
-  const attempt = openAttempt(message, processId, yield* DateTime.now)
+  const attempt = openAttempt(message, processId, yield* DateTime.now, yield* currentTraceparent)
   const { sealed } = message.payload
   yield* claimAttempt(attempt, (claimedAtNanos) => perform({ attempt, claimedAtNanos, sealed }))
 })

@@ -33,6 +33,8 @@ export interface Scheduled extends Details {
   /** Its due time has come; it waits for a place among the calls in flight. */
   readonly isDue: boolean
   readonly sealed: Uint8Array | null
+  /** The span that found it due, for who releases it. */
+  readonly traceparent?: string
 }
 
 export interface Running extends Details {
@@ -96,7 +98,11 @@ export const schedule = (call: Submitted, now: DateTime.Utc): Scheduled => ({
 })
 
 /** Notes that the due time has come while there is no place to run. No event: the call is still Scheduled. */
-export const awaitRelease = (call: Scheduled): Scheduled => ({ ...call, isDue: true })
+export const awaitRelease = (call: Scheduled, traceparent?: string): Scheduled => ({
+  ...call,
+  isDue: true,
+  ...(traceparent === undefined ? {} : { traceparent })
+})
 
 /** Takes that note back: by a clock that was set back, the due time is still to come. */
 export const awaitDueTime = (call: Scheduled): Scheduled => ({ ...call, isDue: false })
@@ -104,7 +110,7 @@ export const awaitDueTime = (call: Scheduled): Scheduled => ({ ...call, isDue: f
 /** The guard of the due time: whatever message asks for it, a call never starts early. */
 export const start = (call: Scheduled, now: DateTime.Utc): Result.Result<Running, NotDue> => {
   if (DateTime.isLessThan(now, call.dueAt)) return Result.fail(new NotDue({ dueAt: call.dueAt, now }))
-  const { sealed: _, isDue: __, ...kept } = call
+  const { sealed: _, isDue: __, traceparent: ___, ...kept } = call
   return Result.succeed({ ...kept, _tag: "Running", revision: call.revision + 1, startedAt: now, attempt: null })
 }
 
@@ -143,7 +149,7 @@ export const cancel = (call: Submitted | Scheduled, reason: string | null, now: 
     const { sealed: _, ...kept } = call
     return { ...kept, ...end, scheduledAt: null }
   }
-  const { sealed: _, isDue: __, ...kept } = call
+  const { sealed: _, isDue: __, traceparent: ___, ...kept } = call
   return { ...kept, ...end }
 }
 

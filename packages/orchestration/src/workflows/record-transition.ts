@@ -1,5 +1,6 @@
 import { EventBusPort } from "@event-service-agent/platform/event-bus"
 import { Outbox } from "@event-service-agent/platform/outbox"
+import { keepSpan } from "@event-service-agent/platform/tracing"
 import { UnitOfWork } from "@event-service-agent/platform/transaction"
 import type { MessageDraft } from "@event-service-agent/schemas/messages/catalogue"
 import { Effect } from "effect"
@@ -39,5 +40,7 @@ export const logTransitions = Effect.fnUntraced(function* (call: ServiceCall, st
     }
   })
   unit.afterCommit(countTransitions(call, states))
-  unit.afterCommit(Effect.annotateLogs(lines, { tenantId, serviceCallId, correlationId, ...lateness, ...failure }))
+  const inSpan = yield* keepSpan
+  const annotations = { tenantId, serviceCallId, correlationId, ...lateness, ...failure }
+  unit.afterCommit(inSpan(Effect.annotateLogs(lines, annotations)))
 })

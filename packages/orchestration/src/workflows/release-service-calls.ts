@@ -1,4 +1,5 @@
 import { TimerPort } from "@event-service-agent/platform/timer-port"
+import { callAttributes, currentTraceparent, spanInUnit } from "@event-service-agent/platform/tracing"
 import { UnitOfWork } from "@event-service-agent/platform/transaction"
 import type { MessageDraft } from "@event-service-agent/schemas/messages/catalogue"
 import { Context, DateTime, Effect, type Latch, Option } from "effect"
@@ -30,7 +31,7 @@ export const releaseOrWait = Effect.fnUntraced(function* (call: Scheduled, now: 
   const places = yield* Places
   if (!places.hasPlace(call.tenantId)) {
     yield* undoable(places.wait(call.tenantId))
-    return { call: awaitRelease(call), messages: [] } satisfies Release
+    return { call: awaitRelease(call, yield* currentTraceparent), messages: [] } satisfies Release
   }
   return yield* enter(call, now, cause)
 })
@@ -57,6 +58,16 @@ export const releaseNext = Effect.gen(function* () {
   yield* undoable(places.unwait(tenantId))
   if (Option.isNone(oldest)) return
   const call = oldest.value
+  yield* spanInUnit(releaseOldest(call), "orchestration release", {
+    kind: "internal",
+    traceparent: call.traceparent,
+    isAfterWait: true,
+    attributes: callAttributes(call, call.correlationId)
+  })
+})
+
+const releaseOldest = Effect.fnUntraced(function* (call: Scheduled) {
+  const repository = yield* ServiceCallRepository
   const now = yield* DateTime.now
   const cause: Cause = { messageId: null }
   if (DateTime.isLessThan(now, call.dueAt)) {

@@ -39,9 +39,15 @@ export const catalogue = {
 type Catalogue = typeof catalogue
 export type MessageType = keyof Catalogue
 
+/** What travels beside the envelope, and is no part of it. */
+interface Traced {
+  /** The span that published the message, while spans are exported. */
+  readonly traceparent?: string | undefined
+}
+
 /** The decoded envelope of one type, or of any. */
 export type Message<Type extends MessageType = MessageType> = {
-  readonly [T in Type]: Catalogue[T]["envelope"]["Type"]
+  readonly [T in Type]: Catalogue[T]["envelope"]["Type"] & Traced
 }[Type]
 
 /** What a publisher writes: the bus adds `messageId` and `schemaVersion`. */

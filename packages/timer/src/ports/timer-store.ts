@@ -11,6 +11,8 @@ export interface Timer {
   /** The revision of the call that armed the timer; it is the revision of the timer, too. */
   readonly version: number
   readonly correlationId: CorrelationId
+  /** The span that armed it, if that was exported. */
+  readonly traceparent?: string | undefined
 }
 
 /** The armed timers. One that fires is no longer there. */

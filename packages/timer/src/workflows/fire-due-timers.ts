@@ -1,6 +1,8 @@
 import { EventBusPort } from "@event-service-agent/platform/event-bus"
+import { callAttributes, spanInUnit, Tracing } from "@event-service-agent/platform/tracing"
 import type { TenantId } from "@event-service-agent/schemas/ids"
 import type { MessageDraft } from "@event-service-agent/schemas/messages/catalogue"
+import { toMillis } from "@event-service-agent/schemas/time"
 import { DateTime, Effect } from "effect"
 import { logTimer } from "../log-timer.ts"
 import { type Timer, TimerStore } from "../ports/timer-store.ts"
@@ -28,9 +30,26 @@ export const fireDueTimers = Effect.fnUntraced(function* (lastServed: TenantId |
       ? { timers: [], last: lastServed }
       : yield* store.takeDueOfNextTenants(lastServed, now, FAIR_SHARE)
   const due = [...oldest, ...fair.timers]
-  yield* bus.publish(due.map((timer) => dueTimeReached(timer, now)))
+  if (yield* Tracing) yield* Effect.forEach(due, (timer) => fireInSpan(timer, now), { discard: true })
+  else yield* bus.publish(due.map((timer) => dueTimeReached(timer, now)))
   yield* Effect.forEach(due, (timer) => logTimer("timer fired", timer), { discard: true })
   return { next: yield* store.earliestAcrossTenants, served: fair.last }
+})
+
+/** What was before the wait, is before this, too. */
+const fireInSpan = Effect.fnUntraced(function* (timer: Timer, now: DateTime.Utc) {
+  const bus = yield* EventBusPort
+  const { key, correlationId, traceparent } = timer
+  yield* spanInUnit(bus.publish([dueTimeReached(timer, now)]), "timer fire", {
+    kind: "producer",
+    traceparent,
+    isAfterWait: true,
+    attributes: {
+      ...callAttributes(key, correlationId),
+      "esa.due_at": DateTime.formatIso(timer.dueAt),
+      "esa.late_ms": toMillis(now) - toMillis(timer.dueAt)
+    }
+  })
 })
 
 /** The passing of time is nobody's effect, so a new chain of causation starts here. */

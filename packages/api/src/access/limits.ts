@@ -1,0 +1,116 @@
+import type { TenantId } from "@event-service-agent/schemas/ids"
+import { Clock, Effect } from "effect"
+import { HttpServerRespondable, HttpServerResponse } from "effect/http"
+import type { Usage } from "../ports/tenant-usage.ts"
+import { QuotaExceeded, RateLimited } from "../problem.ts"
+import { makeTokenBuckets } from "./token-buckets.ts"
+
+/** What one tenant may take up; `null` is as much as there is. */
+export interface TenantLimits {
+  readonly submissionsPerSecond: number | null
+  /** Calls that have not ended. */
+  readonly pendingCalls: number | null
+  readonly storedBytes: number | null
+}
+
+export const NO_LIMITS: TenantLimits = { submissionsPerSecond: null, pendingCalls: null, storedBytes: null }
+
+/** Calls end all the time. */
+const RETRY_PENDING_SECONDS = 10
+/** Bytes are given back when calls end, and by retention, which takes its time. */
+const RETRY_BYTES_SECONDS = 3_600
+
+/**
+ * The quota that one more call would exceed, if any.
+ *
+ * @param bytes that the call would add at once; its outcome comes later
+ */
+export const exceededQuota = (limits: TenantLimits, usage: Usage, bytes: number): QuotaExceeded | undefined => {
+  const { pendingCalls, storedBytes } = limits
+  if (pendingCalls !== null && usage.pendingCalls >= pendingCalls) {
+    return new QuotaExceeded({
+      detail: `The tenant has ${usage.pendingCalls} calls that have not ended, and may have ${pendingCalls}: wait until some have ended, or cancel some`,
+      limit: "QUOTA_PENDING_CALLS",
+      quota: pendingCalls,
+      used: usage.pendingCalls,
+      retryAfterSeconds: RETRY_PENDING_SECONDS
+    })
+  }
+  if (storedBytes === null || usage.storedBytes + bytes <= storedBytes) return undefined
+  return new QuotaExceeded({
+    detail: `The tenant's calls hold ${usage.storedBytes} bytes, this one would add ${bytes}, and ${storedBytes} are allowed: wait until calls have ended and old ones are deleted, or ask the operator for more`,
+    limit: "QUOTA_STORED_BYTES",
+    quota: storedBytes,
+    used: usage.storedBytes,
+    retryAfterSeconds: RETRY_BYTES_SECONDS
+  })
+}
+
+/**
+ * Makes what lets submissions through as fast as the tenant may, and says in the headers what is left (as in
+ * draft-ietf-httpapi-ratelimit-headers). A refusal is an answer, since problems have no headers.
+ */
+export const makeLimitSubmissions = (limits: TenantLimits) => {
+  type Answer = HttpServerResponse.HttpServerResponse
+  const { submissionsPerSecond: rate } = limits
+  const buckets = rate === null ? undefined : makeTokenBuckets(rate)
+
+  const explainQuota = <E, R>(submit: Effect.Effect<Answer, E | QuotaExceeded, R>) =>
+    Effect.catchIf(
+      submit,
+      (error): error is QuotaExceeded => error instanceof QuotaExceeded,
+      (error) => refusal(error, { name: POLICIES[error.limit], quota: error.quota })
+    )
+
+  return <E, R>(
+    tenantId: TenantId,
+    submit: Effect.Effect<Answer, E | QuotaExceeded, R>
+  ): Effect.Effect<Answer, E | QuotaExceeded, R> => {
+    const explained = limits.pendingCalls === null && limits.storedBytes === null ? submit : explainQuota(submit)
+    if (buckets === undefined || rate === null) return explained
+    return Effect.flatMap(Clock.monotonicTimeNanos, (nanos) => {
+      const left = buckets.take(tenantId, nanos)
+      if (left === undefined) return refusal(tooFast(rate), { name: SUBMISSIONS, quota: rate, windowSeconds: 1 })
+      const headers = limitHeaders({ name: SUBMISSIONS, quota: rate, windowSeconds: 1 }, left)
+      // What was refused for something else has its own headers.
+      return Effect.map(explained, (answer) =>
+        answer.status === 429 ? answer : HttpServerResponse.setHeaders(answer, headers)
+      )
+    })
+  }
+}
+
+const SUBMISSIONS = "submissions"
+const POLICIES = { QUOTA_PENDING_CALLS: "pending-calls", QUOTA_STORED_BYTES: "stored-bytes" } as const
+
+interface Policy {
+  readonly name: string
+  readonly quota: number
+  readonly windowSeconds?: number
+}
+
+const tooFast = (rate: number): RateLimited =>
+  new RateLimited({
+    detail: `The tenant may submit ${rate} calls a second: wait as long as Retry-After says, and send less at a time`,
+    limit: "RATE_LIMIT_SUBMISSIONS",
+    quota: rate,
+    retryAfterSeconds: 1
+  })
+
+const refusal = (problem: RateLimited | QuotaExceeded, policy: Policy) =>
+  Effect.map(HttpServerRespondable.toResponse(problem), (answer) =>
+    HttpServerResponse.setHeaders(answer, {
+      "retry-after": String(problem.retryAfterSeconds),
+      ...limitHeaders(policy, 0)
+    })
+  )
+
+/** As structured fields. Bytes are counted as such, calls that have not ended as what goes on at the same time. */
+const limitHeaders = ({ name, quota, windowSeconds }: Policy, left: number) => ({
+  "ratelimit-policy": `"${name}";q=${quota}${UNITS.get(name) ?? ""}${windowSeconds === undefined ? "" : `;w=${windowSeconds}`}`,
+  ratelimit: `"${name}";r=${left}${windowSeconds === undefined ? "" : `;t=${windowSeconds}`}`
+})
+const UNITS: ReadonlyMap<string, string> = new Map([
+  ["pending-calls", ';qu="concurrent-requests"'],
+  ["stored-bytes", ';qu="content-bytes"']
+])
