@@ -50,7 +50,12 @@ afterAll(removeLeftovers)
 const problemsOf = (yaml: string): ReadonlyArray<string> => {
   using folder = temporaryFolder()
   writeFileSync(join(folder.path, FILE), yaml)
-  const linter = new DCLinter({ rules: {}, quiet: true, debug: false, exclude: [] })
+  const linter = new DCLinter({
+    rules: { "require-quotes-in-ports": [2, { quoteType: "double" }] },
+    quiet: true,
+    debug: false,
+    exclude: []
+  })
   const results = linter.lintFiles([join(folder.path, FILE)], false)
   if (results.length !== 1) throw new Error("the file was not looked at")
   return results.flatMap(({ messages }) => messages.map(({ rule, message }) => `${rule}: ${message}`))
