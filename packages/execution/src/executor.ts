@@ -38,6 +38,11 @@ export const layer = ({
     Effect.gen(function* () {
       const link = yield* ExecutorLink
       const places = yield* Semaphore.make(inFlightMax)
+      let occupied = 0
+      const release = Effect.suspend(() => {
+        occupied--
+        return places.release(1)
+      })
       /** The starts that are in flight, or were when a bug struck, with the answer when they come again. */
       const known = new Map<MessageId, StartTaken>()
 
@@ -81,12 +86,16 @@ export const layer = ({
             Effect.onInterrupt(() => Effect.sync(() => known.delete(id))),
             // It goes on when the handler is interrupted: its attempt may be granted already.
             Effect.andThen(
-              Effect.sync(() => begin(Effect.asVoid(Effect.ensuring(perform(start, taken), places.release(1)))))
+              Effect.sync(() => {
+                occupied++
+                begin(Effect.asVoid(Effect.ensuring(perform(start, taken), release)))
+              })
             ),
             Effect.andThen(restore(Deferred.await(taken)))
           )
         })
-      yield* link.subscribe(take, { inFlightMax })
+      const freePlaces = Effect.sync(() => inFlightMax - occupied)
+      yield* link.subscribe(take, { places: places.withPermits(1)(freePlaces) })
     })
   )
 

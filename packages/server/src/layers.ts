@@ -58,7 +58,8 @@ export const layer = (
       const echoPort = settings.echoPort === null ? null : yield* serveEcho(settings.echoPort)
       const egressAllow = [...settings.egressAllow, ...allowEcho(echoPort)]
       const storage = layerStorage(settings.dbPath)
-      const transport = settings.nats === null ? embedded : overNats(settings.nats, ownerOf(secret))
+      const transport =
+        settings.nats === null ? embedded : overNats(settings.nats, ownerOf(secret), settings.executesHere)
       const platform = Layer.mergeAll(TimerPort.layer, FetchHttpClient.layer.pipe(Layer.provide(resolver))).pipe(
         Layer.provideMerge(transport.bus),
         Layer.provideMerge(Layer.mergeAll(storage, RequestVault.layer(secret), EgressPolicy.layer(egressAllow)))

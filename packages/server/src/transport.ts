@@ -3,13 +3,14 @@ import * as ExecutorDesk from "@event-service-agent/adapters/nats/executor-desk"
 import * as JetStreamBus from "@event-service-agent/adapters/nats/jetstream-bus"
 import type { IncompatibleBroker } from "@event-service-agent/adapters/nats/topology"
 import type { ReadConnection, WriteConnection } from "@event-service-agent/adapters/sqlite/database"
+import { installationId } from "@event-service-agent/adapters/sqlite/installation"
 import * as SqliteRelayStore from "@event-service-agent/adapters/sqlite/relay-store"
 import type { AttemptDesk } from "@event-service-agent/execution/attempt-desk"
 import { EventBusPort } from "@event-service-agent/platform/event-bus"
 import type { Outbox } from "@event-service-agent/platform/outbox"
 import type { StorageError } from "@event-service-agent/platform/storage-error"
 import type { Transaction } from "@event-service-agent/platform/transaction"
-import { Layer } from "effect"
+import { Effect, Layer } from "effect"
 import type { NatsSettings } from "./nats-settings.ts"
 
 /** How messages travel. Either way they are stored first. */
@@ -22,7 +23,7 @@ export interface Transport {
   /** Where executors elsewhere ask. */
   readonly desk: Layer.Layer<
     never,
-    BrokerRefused | IncompatibleBroker,
+    BrokerRefused | IncompatibleBroker | StorageError,
     AttemptDesk | Outbox | Transaction | ReadConnection | WriteConnection
   >
 }
@@ -33,8 +34,17 @@ export const embedded: Transport = {
   desk: Layer.empty
 }
 
-/** @param owner names the installation */
-export const overNats = (nats: NatsSettings, owner: string): Transport => {
-  const broker = Layer.merge(Broker.layer({ ...nats, owner }), SqliteRelayStore.layer)
-  return { bus: Layer.provide(JetStreamBus.layer(nats), broker), desk: Layer.provide(ExecutorDesk.layer, broker) }
+/**
+ * @param owner names who has the secret key; with the installation's id it names the one agent that the streams are of
+ * @param executesHere whether this process sends, too
+ */
+export const overNats = (nats: NatsSettings, owner: string, executesHere: boolean): Transport => {
+  const connection = Layer.unwrap(
+    Effect.map(installationId, (id) => Broker.layer({ ...nats, owner: `${owner} ${id}` }))
+  )
+  const broker = Layer.merge(connection, SqliteRelayStore.layer)
+  return {
+    bus: Layer.provide(JetStreamBus.layer(nats), broker),
+    desk: Layer.provide(ExecutorDesk.layer(executesHere), broker)
+  }
 }

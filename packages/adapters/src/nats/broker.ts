@@ -12,6 +12,8 @@ import { ensureTopology, IncompatibleBroker, StreamMissing, type TopologyOptions
 
 /** How a start waits for a broker that does not answer, before it goes on without. */
 export const CONNECT_WAIT_MS = 5_000
+/** What the tests run with. In production 2.12.3 or newer, which can sync before it acknowledges. */
+const SERVER_VERSION_MIN = "2.9.0"
 const RECONNECT_WAIT_MS = 500
 const PING_INTERVAL_MS = 5_000
 const PINGS_OUT_MAX = 2
@@ -132,6 +134,7 @@ const makeBroker = Effect.fnUntraced(function* (options: BrokerOptions, ensure: 
   )
   const open = Effect.flatMap(connected, (connection) =>
     Effect.tryPromise(async () => {
+      refuseOld(connection)
       isConnected = true
       client = { connection, stream: jetstream(connection) }
       await lookAfterStreams(connection).catch((error: unknown) => {
@@ -185,8 +188,16 @@ const makeBroker = Effect.fnUntraced(function* (options: BrokerOptions, ensure: 
   })
 })
 
+/** Without JetStream as it is used here, calls would only wait. */
+const refuseOld = (connection: NatsConnection): void => {
+  const version = connection.info?.version ?? "0.0.0"
+  if (Bun.semver.order(version, SERVER_VERSION_MIN) < 0) {
+    throw new BrokerRefused({ reason: `the server is ${version}, it has to be at least ${SERVER_VERSION_MIN}` })
+  }
+}
+
 const explain = (error: unknown): BrokerRefused | IncompatibleBroker => {
-  if (error instanceof IncompatibleBroker) return error
+  if (error instanceof IncompatibleBroker || error instanceof BrokerRefused) return error
   if (error instanceof AuthorizationError) {
     const hint = "look at NATS_USER and NATS_PASSWORD, or NATS_CREDENTIALS_FILE"
     return new BrokerRefused({ reason: `it refuses these credentials; ${hint}` })
@@ -218,6 +229,8 @@ const toConnectOptions = (options: BrokerOptions) =>
       return {
         servers: servers.map((server) => server.replace(/^(nats|tls):\/\//, "")),
         name: "event-service-agent",
+        // Not the usual one, on which others may listen: sealed requests come in there.
+        inboxPrefix: `_ESA_INBOX_${options.prefix}`,
         reconnect: true,
         maxReconnectAttempts: -1,
         timeout: CONNECT_WAIT_MS,

@@ -59,7 +59,7 @@ export const layer = Layer.effect(
       )
 
     return ExecutorLink.of({
-      subscribe: Effect.fnUntraced(function* (handle, { inFlightMax }) {
+      subscribe: Effect.fnUntraced(function* (handle, { places }) {
         const handlers = yield* FiberSet.make<void>()
         const begin = yield* FiberSet.runtime(handlers)<never>()
         const inHand = new Set<JsMsg>()
@@ -88,10 +88,10 @@ export const layer = Layer.effect(
           if (trouble === undefined && told !== undefined) yield* Effect.logInfo("calls come in again")
           told = trouble
         })
-        const fetchFrom = async (stream: JetStreamClient) => {
+        const fetchFrom = async (stream: JetStreamClient, free: number) => {
           const durable = await stream.consumers.get(streamNames(broker.prefix).work, "execution")
           if (isStopping) return
-          messages = await durable.fetch({ max_messages: Math.min(FETCH_MAX, inFlightMax), expires: FETCH_WAIT_MS })
+          messages = await durable.fetch({ max_messages: Math.min(FETCH_MAX, free), expires: FETCH_WAIT_MS })
           for await (const message of messages) {
             if (isStopping) message.nak()
             else {
@@ -100,12 +100,12 @@ export const layer = Layer.effect(
             }
           }
         }
-        // The next ones are fetched when it is known what becomes of these: until then others may have them.
+        // As many as there are places for, and the next ones when it is known what becomes of these: others may have them.
         const fetchNext = Effect.gen(function* () {
           yield* tell
           const { stream } = yield* broker.ready
           yield* tell
-          fetching = fetchFrom(stream)
+          fetching = fetchFrom(stream, yield* places)
           yield* Effect.tryPromise(() => fetching).pipe(
             Effect.catch(() => Effect.andThen(broker.check, Effect.sleep(FETCH_AGAIN_MS)))
           )

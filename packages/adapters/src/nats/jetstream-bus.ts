@@ -15,6 +15,7 @@ import { type JetStreamInbox, makeJetStreamInbox } from "./jetstream-consumer.ts
 import { makeRelay } from "./relay.ts"
 import { RelayStore } from "./relay-store.ts"
 
+const FIRST_PATIENCE = { left: 8, next: 16 }
 /** How often it is looked for messages that the broker has had for too long. */
 const LOOKS_PER_WAIT = 4
 
@@ -41,11 +42,27 @@ export const layer = ({ republishAfterMs }: JetStreamBusOptions) =>
       const work = yield* makeRelay("relay-work")
       const events = yield* makeRelay("relay-events")
 
+      // What an earlier run had in hand, the broker keeps back for half a minute; what one without a broker has left, it
+      // never had.
+      const publishLeft = Effect.gen(function* () {
+        const now = yield* Clock.currentTimeMillis
+        for (const consumer of CONSUMERS) yield* store.publishAll(consumer, undefined, now)
+      })
+      yield* retryStorage(transaction.run(publishLeft))
+      yield* work.wake
+
+      /** For how many looks a consumer's backlog has kept what it has not handled from being published once more. */
+      const patience = new Map<Consumer, { left: number; next: number }>()
       const publishOverdue = Effect.gen(function* () {
         const now = yield* Clock.currentTimeMillis
         for (const consumer of CONSUMERS) {
-          // The consumer has not come to them yet: once more would only make it longer.
-          if (yield* hasPending(broker, consumer)) continue
+          // The consumer may not have come to them yet, and once more would only make its way longer. Something may be
+          // lost among them all the same: so it is waited for, each time twice as long.
+          if (yield* hasPending(broker, consumer)) {
+            const { left, next } = patience.get(consumer) ?? FIRST_PATIENCE
+            patience.set(consumer, left > 0 ? { left: left - 1, next } : { left: next, next: 2 * next })
+            if (left > 0) continue
+          } else patience.delete(consumer)
           const count = yield* transaction.run(store.publishUnhandled(consumer, now - republishAfterMs, now))
           if (count === 0) continue
           yield* Effect.logWarning(
@@ -98,7 +115,6 @@ export const layer = ({ republishAfterMs }: JetStreamBusOptions) =>
               Effect.provideService(Broker, broker)
             )
             inboxes.set(consumer, inbox)
-            // What an earlier run had in hand, the broker keeps back for half a minute.
             const now = yield* Clock.currentTimeMillis
             yield* retryStorage(transaction.run(store.publishAll(consumer, undefined, now)))
             yield* work.wake
@@ -107,7 +123,8 @@ export const layer = ({ republishAfterMs }: JetStreamBusOptions) =>
         replay: (consumer, seq, key) => transaction.run(unparkAfter(outbox.revive(consumer, seq), consumer, key)),
         discard: (consumer, seq, key) => transaction.run(unparkAfter(outbox.discard(consumer, seq), consumer, key)),
         trouble: Effect.gen(function* () {
-          const troubles = [yield* broker.trouble, yield* work.trouble, yield* events.trouble]
+          const ofInboxes = [...inboxes.values()].map((inbox) => inbox.trouble())
+          const troubles = [yield* broker.trouble, yield* work.trouble, yield* events.trouble, ...ofInboxes]
           return Option.firstSomeOf(troubles)
         }),
         republish: Effect.fnUntraced(function* (since) {

@@ -8,7 +8,7 @@ import type { Consumer } from "@event-service-agent/schemas/envelope"
 import { callName, type ServiceCallKey } from "@event-service-agent/schemas/ids"
 import { streamNames } from "@event-service-agent/schemas/nats"
 import type { ConsumerMessages, JsMsg } from "@nats-io/jetstream"
-import { Clock, Effect, Exit, FiberSet, Latch, LogLevel } from "effect"
+import { Clock, Effect, Exit, FiberSet, Latch, LogLevel, Option } from "effect"
 import { Broker } from "./broker.ts"
 import { RelayStore } from "./relay-store.ts"
 import { type Incoming, toIncoming } from "./wire.ts"
@@ -17,6 +17,7 @@ import { type Incoming, toIncoming } from "./wire.ts"
 const PULL_MAX = 100
 /** A consumer that is deleted and made again may not be told: it notices when two of these have not come. */
 const HEARTBEAT_MS = 2_000
+const HEARTBEATS_MISSED_MAX = 3
 /** Pause before a message that came too early, or whose stream was gone, is tried again. */
 const EARLY_FIRST_MS = 50
 const EARLY_MAX_MS = 5_000
@@ -36,6 +37,8 @@ const GIVEN_UP: Answer = { _tag: "Given up" }
 export interface JetStreamInbox {
   /** Lets the messages of a call go on that waited behind a dead letter. */
   readonly unpark: (key: ServiceCallKey) => void
+  /** Why the broker gives nothing out at the moment, for people. */
+  readonly trouble: () => Option.Option<string>
 }
 
 /**
@@ -128,6 +131,15 @@ export const makeJetStreamInbox = Effect.fnUntraced(function* (consumer: Consume
 
   let messages: ConsumerMessages | undefined
   let isStopping = false
+  let problem: string | undefined
+  /** What the broker says of the pulls, until they end. Silence beyond the heartbeats is what a refused one leaves. */
+  const watch = async (pulled: ConsumerMessages) => {
+    for await (const status of pulled.status()) {
+      if (status.type === "heartbeats_missed" && status.count >= HEARTBEATS_MISSED_MAX) {
+        problem = `NATS gives no messages to ${consumer}: it does not answer, or may not be asked`
+      } else if (status.type === "heartbeat") problem = undefined
+    }
+  }
   const consume = Effect.gen(function* () {
     const { stream } = yield* broker.ready
     yield* Effect.tryPromise(async () => {
@@ -137,9 +149,19 @@ export const makeJetStreamInbox = Effect.fnUntraced(function* (consumer: Consume
         idle_heartbeat: HEARTBEAT_MS,
         abort_on_missing_resource: true
       })
+      watch(messages).catch(() => {})
       if (isStopping) messages.stop()
-      for await (const message of messages) accept(message)
-    }).pipe(Effect.ignore)
+      for await (const message of messages) {
+        problem = undefined
+        accept(message)
+      }
+    }).pipe(
+      Effect.catch(({ cause }) => {
+        const before = problem
+        problem = `NATS gives no messages to ${consumer}: ${cause instanceof Error ? cause.message : cause}`
+        return isStopping || problem === before ? Effect.void : Effect.logWarning(problem)
+      })
+    )
     // Its stream or itself was deleted.
     if (!isStopping) yield* broker.check
     yield* Effect.sleep(CONSUME_AGAIN_MS)
@@ -165,7 +187,8 @@ export const makeJetStreamInbox = Effect.fnUntraced(function* (consumer: Consume
   return {
     unpark: (key: ServiceCallKey) => {
       parked.delete(callName(key))
-    }
+    },
+    trouble: () => Option.fromNullishOr(problem)
   } satisfies JetStreamInbox
 })
 

@@ -8,6 +8,7 @@ import {
   JetStreamApiCodes,
   JetStreamApiError,
   type JetStreamManager,
+  ReplayPolicy,
   RetentionPolicy,
   StorageType,
   type StreamConfig
@@ -69,7 +70,10 @@ export const ensureTopology = async (manager: JetStreamManager, options: Topolog
     const wanted = consumerOf(options.prefix, consumer)
     const found = await orMissing(manager.consumers.info(work, consumer))
     if (found === undefined) missing.push(() => manager.consumers.add(work, wanted))
-    else differences.push(...differencesOf(`consumer ${consumer} of stream ${work}`, wanted, found.config))
+    else {
+      const name = `consumer ${consumer} of stream ${work}`
+      differences.push(...differencesOf(name, wanted, found.config), ...limitsOf(name, found.config, PULL_LIMITS))
+    }
   }
   if (differences.length > 0) throw new IncompatibleBroker({ differences })
   for (const make of missing) await make()
@@ -120,22 +124,26 @@ const streamsOf = ({ prefix, replicas, owner, streamBytesMax }: TopologyOptions)
 }
 
 const consumerOf = (prefix: string, consumer: Consumer): Partial<ConsumerConfig> => ({
+  // A module reads its messages from the outbox; executors elsewhere have only what comes over the broker.
+  headers_only: consumer !== "execution",
   durable_name: consumer,
   filter_subject: subjectsOf(prefix).workOf(consumer),
   ack_policy: AckPolicy.Explicit,
   deliver_policy: DeliverPolicy.All,
   ack_wait: nanos(ACK_WAIT_MS),
   max_ack_pending: ACK_PENDING_MAX,
-  max_deliver: -1
+  max_deliver: -1,
+  replay_policy: ReplayPolicy.Instant
 })
 
 const descriptionOf = (owner: string): string => `event-service-agent ${owner}`
 
+/** @param owner as the description has it, or the first part of that */
 const differenceOfOwner = (stream: string, owner: string, found: StreamConfig): string | undefined =>
-  found.description === descriptionOf(owner)
+  `${found.description} `.startsWith(`${descriptionOf(owner)} `)
     ? undefined
     : `stream ${stream}: it belongs to "${found.description ?? "nobody"}", and this is "${descriptionOf(owner)}", ` +
-      "as its secret key says"
+      "as its secret key and its database say"
 
 /** What the operator may change. */
 const TUNABLE: ReadonlySet<string> = new Set([
@@ -156,6 +164,7 @@ const differencesOfStream = (wanted: WantedStream, found: StreamConfig, owner: s
   for (const limit of ["max_age", "max_bytes"] as const) {
     if (!(found[limit] > 0)) lines.push(`${name}: ${limit} has no limit, it needs one`)
   }
+  lines.push(...limitsOf(name, found, ["no_ack", "max_msg_size"]))
   // Each subject of a work queue, or of outside readers, has many messages that are all wanted.
   for (const limit of ["max_msgs", "max_msgs_per_subject"] as const) {
     if (found[limit] > 0) lines.push(`${name}: ${limit} is ${found[limit]}, it has to be unlimited`)
@@ -163,10 +172,22 @@ const differencesOfStream = (wanted: WantedStream, found: StreamConfig, owner: s
   return lines
 }
 
+const PULL_LIMITS = ["max_batch", "max_bytes", "max_expires", "inactive_threshold"]
+
+/** What would keep messages back, when somebody has set it. */
+const limitsOf = (name: string, found: object, limits: ReadonlyArray<string>): ReadonlyArray<string> => {
+  const values = new Map<string, unknown>(Object.entries(found))
+  return limits.flatMap((limit) => {
+    const value = values.get(limit)
+    return value === true || Number(value) > 0 ? [`${name}: ${limit} is ${value}, it has to be unset`] : []
+  })
+}
+
 const differencesOf = (name: string, wanted: object, found: object): ReadonlyArray<string> => {
   const values = new Map<string, unknown>(Object.entries(found))
   return Object.entries(wanted).flatMap(([key, value]) => {
-    const is = JSON.stringify(values.get(key))
+    // The broker leaves out what is false.
+    const is = JSON.stringify(values.get(key) ?? (value === false ? false : undefined))
     const shouldBe = JSON.stringify(value)
     return TUNABLE.has(key) || is === shouldBe
       ? []

@@ -283,6 +283,11 @@ export const migrations: ReadonlyArray<string> = [
   ALTER TABLE timer_schedules ADD COLUMN traceparent TEXT;
   ALTER TABLE service_calls ADD COLUMN traceparent TEXT;
   ALTER TABLE execution_attempts ADD COLUMN traceparent TEXT;
+  `,
+  // Tells two agents apart that share a secret key.
+  `
+  CREATE TABLE installation (id TEXT NOT NULL) STRICT;
+  INSERT INTO installation VALUES (lower(hex(randomblob(8))));
   `
 ]
 

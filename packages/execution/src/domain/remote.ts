@@ -24,7 +24,13 @@ export const Grant = Schema.Struct({
 export type Grant = typeof Grant.Type
 
 /** An executor asks for the attempt that the `StartExecution` at `seq` orders. Asked again, it gets the same answer. */
-export const ClaimAttempt = Schema.Struct({ ...ServiceCallKey.fields, seq: Schema.Int, executorId: ExecutorId })
+export const ClaimAttempt = Schema.Struct({
+  ...ServiceCallKey.fields,
+  seq: Schema.Int,
+  executorId: ExecutorId,
+  /** The request was too large for the way here: whoever has all of it may rather send it. */
+  isSealedOmitted: Schema.optionalKey(Schema.Boolean)
+})
 export type ClaimAttempt = typeof ClaimAttempt.Type
 
 export const ClaimReply = Schema.Union([

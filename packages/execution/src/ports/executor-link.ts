@@ -33,12 +33,12 @@ export class ExecutorLink extends Context.Service<
   ExecutorLink,
   {
     /**
-     * Hands over starts until the scope ends, at most `inFlightMax` at a time. The handler comes back once it knows what
-     * is to become of the message, which takes long when all places are taken.
+     * Hands over starts until the scope ends, at most as many at a time as there are places for: `places` waits until
+     * there is one. The handler comes back once it knows what is to become of the message.
      */
     readonly subscribe: (
       handle: (start: Start) => Effect.Effect<StartTaken>,
-      options: { readonly inFlightMax: number }
+      options: { readonly places: Effect.Effect<number> }
     ) => Effect.Effect<void, never, Scope.Scope>
     readonly claim: (request: ClaimAttempt) => Effect.Effect<ClaimReply, LinkError>
     readonly report: (request: ReportOutcome) => Effect.Effect<ReportReply, LinkError>

@@ -21,8 +21,9 @@ export interface GrantedAttempt extends ClaimedAttempt {
  * granted late is a lease that is over.
  */
 export const askForAttempt = Effect.fnUntraced(function* (start: Start, executorId: string) {
-  const { message, seq } = start
-  const request = { tenantId: message.tenantId, serviceCallId: message.aggregateId, seq, executorId }
+  const { message, seq, isSealedOmitted } = start
+  const omitted = isSealedOmitted ? { isSealedOmitted } : {}
+  const request = { tenantId: message.tenantId, serviceCallId: message.aggregateId, seq, executorId, ...omitted }
   const link = yield* ExecutorLink
   const giveUpAtNanos = (yield* Clock.monotonicTimeNanos) + nanosOf(leaseMsFor(message))
   for (let pauseMs = ASK_AGAIN_FIRST_MS; ; pauseMs = Math.min(2 * pauseMs, ASK_AGAIN_MAX_MS)) {

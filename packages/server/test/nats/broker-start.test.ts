@@ -1,4 +1,4 @@
-import { appendFileSync, writeFileSync } from "node:fs"
+import { appendFileSync, cpSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { subjectsOf } from "@event-service-agent/schemas/nats"
 import { AckPolicy, RetentionPolicy } from "@nats-io/jetstream"
@@ -66,19 +66,33 @@ describe("a start over NATS", () => {
         // Each start here has a database and a key of its own.
         await performs(settings("taken"))
         expect(await refusalOf(settings("taken"))).toMatch(
-          /stream taken-work: it belongs to "event-service-agent (\w+)", and this is "event-service-agent (?!\1)\w+"/
+          /stream taken-work: it belongs to "event-service-agent (\w+) \w+", and this is "event-service-agent (?!\1)\w+ \w+"/
         )
 
         using folder = temporaryFolder()
         const own = { env: settings("own"), how: { folder: folder.path } }
         await using service = await Service.start(own.env, own.how)
         await service.kill("SIGTERM")
+        // The same key, as after a restore elsewhere, but another database.
+        using copy = temporaryFolder()
+        cpSync(join(folder.path, "secret.key"), join(copy.path, "secret.key"))
+        const second = await runToEnd(copy.path, own.env)
+        expect(second.exitCode).toBe(EXIT_CONFIG)
+        expect(second.stderr).toContain("stream own-work: it belongs to")
+
         await manager.consumers.delete("own-work", "timer")
         const elsewhere = `${subjectsOf("own").workOf("timer").slice(0, -1)}acme.>`
-        const timer = { durable_name: "timer", filter_subject: elsewhere, ack_policy: AckPolicy.Explicit }
+        const timer = {
+          durable_name: "timer",
+          filter_subject: elsewhere,
+          ack_policy: AckPolicy.Explicit,
+          max_batch: 10
+        }
         await manager.consumers.add("own-work", timer)
         const { exitCode, stderr } = await runToEnd(folder.path, own.env)
         expect(exitCode).toBe(EXIT_CONFIG)
+        expect(stderr).toContain("consumer timer of stream own-work: max_batch is 10, it has to be unset")
+        expect(stderr).toContain("consumer timer of stream own-work: headers_only is not set, it has to be true")
         expect(stderr).toContain(
           `consumer timer of stream own-work: filter_subject is "${elsewhere}", it has to be "${subjectsOf("own").workOf("timer")}"`
         )
