@@ -46,6 +46,8 @@ export interface Sent {
  * `StorageError`.
  */
 export const makeAcceptSubmission = Effect.fnUntraced(function* (limits: TenantLimits = NO_LIMITS) {
+  // So that the first one is seen as such: a series that begins at 1 has not grown.
+  yield* Effect.andThen(Metric.update(accepted, 0), Metric.update(replayed, 0))
   const reader = yield* ServiceCallReader
   const policy = yield* EgressPolicy
   const vault = yield* RequestVault

@@ -124,7 +124,17 @@ const millis = Schema.Int
 export const Why = Schema.Struct({
   serviceCallId: ServiceCallId,
   status: Status,
-  gate: Schema.Literals(["dead-letter", "queued", "timer", "tenant-cap", "global-cap", "turn", "running", "done"]),
+  gate: Schema.Literals([
+    "dead-letter",
+    "queued",
+    "broker",
+    "timer",
+    "tenant-cap",
+    "global-cap",
+    "turn",
+    "running",
+    "done"
+  ]),
   summary: Schema.String.annotate({ description: "For people" }),
   nextWakeUpAt: Schema.NullOr(Timestamp),
   numbers: Schema.Record(Schema.String, Schema.Finite),

@@ -81,7 +81,7 @@ export const layerServiceCalls = (caps: Caps, limits: TenantLimits) =>
         const location = pathTo(submission)
         const replayed = isReplay ? { "idempotency-replayed": "true" } : {}
         const seconds = preferredWait(prefer)
-        if (seconds !== undefined) {
+        if (seconds !== undefined && (!isReplay || (yield* mayRead))) {
           const ended = yield* awaitEnd(submission, seconds)
           if (Option.isSome(ended)) {
             const headers = { location, "preference-applied": `wait=${seconds}`, ...replayed }
@@ -365,10 +365,13 @@ const problemOf = ({ consumer, seq, type, attempts, error, diedAt }: DeadLetter)
 })
 
 /** The call as it is now when the change is decided, otherwise where to look. */
-const answer = ({ isDecided, call }: Decision) =>
-  isDecided
-    ? withProblems(call)
-    : Effect.succeed(HttpServerResponse.jsonUnsafe(referenceTo(call, call.status), { status: 202 }))
+const answer = Effect.fnUntraced(function* ({ isDecided, call }: Decision) {
+  if (isDecided && (yield* mayRead)) return yield* withProblems(call)
+  return HttpServerResponse.jsonUnsafe(referenceTo(call, call.status), { status: isDecided ? 200 : 202 })
+})
+
+/** Who may change a call is told where it is; what it holds, only who may read. */
+const mayRead = Effect.map(Caller, ({ scopes }) => scopes.includes("read"))
 
 /** The address of the same list, further on. */
 const linkToNext = (request: HttpServerRequest.HttpServerRequest, cursor: string): string => {

@@ -12,6 +12,8 @@ const LOOK_MS = 200
 const HEARTBEAT_MS = 15_000
 /** Connections that follow what happens, each of which costs a look now and then. */
 export const LISTENERS_MAX = 256
+/** One tenant must not take all of them. */
+export const LISTENERS_PER_TENANT_MAX = 128
 
 type Live = Sse.EventEncoded
 
@@ -20,6 +22,7 @@ export const makeLiveEvents = Effect.gen(function* () {
   const log = yield* EventLog
   const stopping = yield* Stopping
   let listeners = 0
+  const listenersOf = new Map<TenantId, number>()
 
   /** The event to begin with, and the place to go on from. */
   const begin = Effect.fnUntraced(function* (lastEventId: string | undefined) {
@@ -57,18 +60,28 @@ export const makeLiveEvents = Effect.gen(function* () {
   }
 
   return Effect.fnUntraced(function* (tenantId: TenantId, lastEventId: string | undefined) {
-    if (listeners >= LISTENERS_MAX) {
-      return yield* new Overloaded({ detail: `${LISTENERS_MAX} clients follow what happens already: try again later` })
+    const ofTenant = listenersOf.get(tenantId) ?? 0
+    if (listeners >= LISTENERS_MAX || ofTenant >= LISTENERS_PER_TENANT_MAX) {
+      const many = ofTenant >= LISTENERS_PER_TENANT_MAX ? `${ofTenant} clients of the tenant` : `${listeners} clients`
+      return yield* new Overloaded({ detail: `${many} follow what happens already: try again later` })
     }
-    const { first, place } = yield* begin(lastEventId)
+    // Before anything else, so that those who come at the same moment count, too.
+    listeners++
+    listenersOf.set(tenantId, ofTenant + 1)
+    const leave = Effect.sync(() => {
+      listeners--
+      const others = (listenersOf.get(tenantId) ?? 1) - 1
+      if (others === 0) listenersOf.delete(tenantId)
+      else listenersOf.set(tenantId, others)
+    })
+    const { first, place } = yield* Effect.onError(begin(lastEventId), () => leave)
     return Stream.concat(Stream.make(first), follow(tenantId, place)).pipe(
       // The client comes back by itself, and goes on from where it was.
       Stream.catchCause((cause) =>
         Stream.fromEffectDrain(logRetry("a stream of events ended, its reader will come back", cause))
       ),
       Stream.interruptWhen(stopping.await),
-      Stream.onStart(Effect.sync(() => listeners++)),
-      Stream.ensuring(Effect.sync(() => listeners--))
+      Stream.ensuring(leave)
     )
   })
 })

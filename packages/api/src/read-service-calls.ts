@@ -14,7 +14,7 @@ import { byNewest, type Submission, SubmissionStore } from "./ports/submission-s
 import { ServiceCallNotFound } from "./problem.ts"
 
 /** The call as it is now. What was accepted and not yet processed is Submitted. */
-export const getServiceCall = Effect.fn("Api.getServiceCall")(function* (key: ServiceCallKey) {
+export const getServiceCall = Effect.fnUntraced(function* (key: ServiceCallKey) {
   const reader = yield* ServiceCallReader
   const known = yield* reader.get(key)
   if (Option.isSome(known)) return known.value

@@ -20,7 +20,16 @@ export interface Known {
   readonly deadLetter: Pick<DeadLetter, "consumer" | "attempts" | "error"> | undefined
 }
 
-export type Gate = "dead-letter" | "queued" | "timer" | "tenant-cap" | "global-cap" | "turn" | "running" | "done"
+export type Gate =
+  | "dead-letter"
+  | "queued"
+  | "broker"
+  | "timer"
+  | "tenant-cap"
+  | "global-cap"
+  | "turn"
+  | "running"
+  | "done"
 
 /** Where the call is on its way: the gate it waits at, or the last one it has passed. */
 export const whyOf = (known: Known) => {
@@ -51,6 +60,12 @@ const gateOf = ({ call, waiting, caps, now, trouble, deadLetter }: Known): AtGat
     const summary = `The module ${consumer} failed ${attempts} times on a message of this call: ${error}. Replay or discard the dead letter`
     return { gate: "dead-letter", summary, nextWakeUpAt: null, numbers: { attempts } }
   }
+  const isPast = call.status === "Scheduled" && !waiting.isDue && toMillis(call.dueAt) <= toMillis(now)
+  const waitsForMessage = call.status === "Submitted" || isPast || (call.status === "Running" && call.attempt === null)
+  if (trouble !== undefined && waitsForMessage) {
+    const summary = `Stored; the message that takes it on waits. ${trouble}.`
+    return { gate: "broker", summary, nextWakeUpAt: null, numbers: {} }
+  }
   const behind = trouble === undefined ? "" : ` ${trouble}`
   if (call.status === "Submitted") {
     const summary = `Accepted and stored; orchestration has not taken it over yet.${behind}`
@@ -65,7 +80,7 @@ const gateOf = ({ call, waiting, caps, now, trouble, deadLetter }: Known): AtGat
     return {
       gate: "timer",
       summary,
-      nextWakeUpAt: call.dueAt,
+      nextWakeUpAt: isPast ? null : call.dueAt,
       numbers: { dueInMs: inMs, overdueTimers: waiting.overdueTimers }
     }
   }

@@ -8,7 +8,7 @@ import { Effect, Fiber, type Scope, Stream } from "effect"
 import type { Sse } from "effect/encoding"
 import { TestClock } from "effect/testing"
 import { describe, expect, it } from "vitest"
-import { LISTENERS_MAX, makeLiveEvents } from "../src/live-events.ts"
+import { LISTENERS_PER_TENANT_MAX, makeLiveEvents } from "../src/live-events.ts"
 
 const acme = TenantId.make("acme")
 const id = "00000000-0000-7000-8000-000000000001"
@@ -131,7 +131,7 @@ describe("live events", () => {
     "have so many readers, each of which frees its place however it ends",
     inWorld(({ log, stopping, live, read }) =>
       Effect.gen(function* () {
-        const readers = yield* Effect.forEach(Array(LISTENERS_MAX), () => read())
+        const readers = yield* Effect.forEach(Array(LISTENERS_PER_TENANT_MAX), () => read())
         expect(yield* Effect.flip(live(acme, undefined))).toMatchObject({ _tag: "Overloaded" })
         for (const reader of readers.slice(0, 3)) yield* Fiber.interrupt(reader)
         for (let place = 0; place < 3; place++) yield* read()
@@ -140,7 +140,7 @@ describe("live events", () => {
         log.isBroken = true
         yield* TestClock.adjust(1_000)
         log.isBroken = false
-        yield* Effect.forEach(Array(LISTENERS_MAX), () => read())
+        yield* Effect.forEach(Array(LISTENERS_PER_TENANT_MAX), () => read())
         yield* Effect.flip(live(acme, undefined))
         const { looks } = log
         yield* stopping.open

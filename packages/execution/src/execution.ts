@@ -5,6 +5,7 @@ import { logRetry, retryStorage } from "@event-service-agent/platform/storage-er
 import { Transaction } from "@event-service-agent/platform/transaction"
 import { Clock, DateTime, Effect, FiberSet, Layer, Schedule } from "effect"
 import { AttemptDesk, makeDesk } from "./attempt-desk.ts"
+import { beginCounting } from "./metrics.ts"
 import { AttemptStore } from "./ports/attempt-store.ts"
 import { drain } from "./workflows/drain.ts"
 import { endOverdueAttempts } from "./workflows/end-overdue-attempts.ts"
@@ -45,6 +46,7 @@ export const layer = ({
   Layer.effect(
     AttemptDesk,
     Effect.gen(function* () {
+      yield* beginCounting
       const bus = yield* EventBusPort
       const transaction = yield* Transaction
       const performing: Performing = new Map()

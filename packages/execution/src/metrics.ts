@@ -1,3 +1,4 @@
+import { FailureKind } from "@event-service-agent/schemas/outcome"
 import { Effect, Metric } from "effect"
 import type { AttemptOutcome } from "./domain/attempt.ts"
 
@@ -11,6 +12,13 @@ const duration = Metric.histogram("esa_attempt_duration_seconds", {
   description: "From the send to the end of the answer, of attempts that got one",
   boundaries: DURATION_SECONDS
 })
+
+/** So that the first outcome of a kind is seen as one: a series that begins at 1 has not grown. */
+export const beginCounting = Effect.forEach(
+  ["Succeeded", ...FailureKind.literals],
+  (outcome) => Metric.update(Metric.withAttributes(attempts, { outcome }), 0),
+  { discard: true }
+)
 
 /** Counts an attempt that has ended. */
 export const countOutcome = Effect.fnUntraced(function* (outcome: AttemptOutcome) {

@@ -17,6 +17,11 @@ const lateness = Metric.histogram("esa_service_call_lateness_seconds", {
   boundaries: LATENESS_SECONDS
 })
 
+/** So that the first change is seen as one: a series that begins at 1 has not grown. */
+export const beginCounting = Effect.forEach(transitionTo.values(), (counter) => Metric.update(counter, 0), {
+  discard: true
+})
+
 /** Counts the states that a call has gone through, and how late it was if it has ended. */
 export const countTransitions = Effect.fnUntraced(function* (call: ServiceCall, states: ReadonlyArray<string>) {
   for (const state of states) {

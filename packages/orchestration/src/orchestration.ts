@@ -3,6 +3,7 @@ import { logRetry } from "@event-service-agent/platform/storage-error"
 import { Transaction, UnitOfWork } from "@event-service-agent/platform/transaction"
 import { Effect, Latch, Layer } from "effect"
 import { Admission, type Caps } from "./domain/admission.ts"
+import { beginCounting } from "./metrics.ts"
 import { ServiceCallRepository } from "./ports/service-call-repository.ts"
 import { cancelServiceCall } from "./workflows/cancel-service-call.ts"
 import { finishServiceCall } from "./workflows/finish-service-call.ts"
@@ -26,6 +27,7 @@ export const layer = (caps: Caps) =>
     Effect.gen(function* () {
       const bus = yield* EventBusPort
       const transaction = yield* Transaction
+      yield* beginCounting
       yield* transaction.run(countPlaces)
       yield* Effect.forkScoped(Effect.forever(releaseWaiting))
       yield* bus.subscribe("orchestration", {

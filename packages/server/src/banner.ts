@@ -15,6 +15,11 @@ export const layer = (settings: Settings, echoPort: number | null) =>
           "anyone who can reach this address can submit, read and cancel calls, and administer: AUTH is off, so keep the service behind something that knows its callers"
         yield* Effect.annotateLogs(Effect.logWarning(exposed), { host: settings.host })
       }
+      if (!settings.isKeyed && isLoopback(settings.host) && settings.allowedHosts.length > 1) {
+        yield* Effect.logWarning(
+          "ALLOWED_HOSTS names a way in for others, and AUTH is off: whoever gets through can do everything. Set AUTH=on"
+        )
+      }
       yield* Effect.addFinalizer(() =>
         Effect.logInfo("stopping: calls under way may finish, a second signal cuts them off")
       )

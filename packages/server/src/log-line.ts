@@ -42,8 +42,15 @@ export const prettyLines = Logger.map(structured, ({ timestamp, level, message, 
     ...messages.map(visible),
     ...(fields.length === 0 ? [] : [styleText("dim", fields.join(" "))])
   ]
-  return parts.join(" ") + (cause === undefined ? "" : `\n${cause}`)
+  return parts.join(" ") + (cause === undefined ? "" : `\n${indented(cause)}`)
 })
+
+/** Set apart from lines of the log, whatever it holds. */
+const indented = (text: string): string =>
+  text
+    .split(/\r?\n/)
+    .map((line) => `    ${visible(line)}`)
+    .join("\n")
 
 /** Writes what one turn of the event loop logs at once: under load a write for each line costs more than the line. */
 export const toOutput = (lines: Logger.Logger<unknown, string>): Logger.Logger<unknown, void> => {
@@ -78,7 +85,13 @@ const DEPTH_MAX = 8
 
 /** As it is when it fits on the line; otherwise as JSON, where line breaks and control characters are escaped. */
 const visible = (value: unknown): string =>
-  typeof value === "string" && /^[\x20-\x7e\u00a0-\uffff]*$/.test(value) ? value : JSON.stringify(value)
+  typeof value === "string" && !UNSEEN.test(value) ? value : escaped(JSON.stringify(value))
+
+/** What a terminal acts upon, or does not show: control characters, line ends, changes of the direction of writing. */
+const UNSEEN = /[\p{Cc}\u2028\u2029\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/u
+const UNSEEN_ALL = new RegExp(UNSEEN, "gu")
+const escaped = (text: string | undefined): string =>
+  text?.replaceAll(UNSEEN_ALL, (one) => `\\u${one.charCodeAt(0).toString(16).padStart(4, "0")}`) ?? "undefined"
 
 const paintLevel = (level: string): string => {
   if (level === "WARN") return styleText("yellow", level)

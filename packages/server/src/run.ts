@@ -18,7 +18,9 @@ const runMain = Runtime.makeRunMain(({ fiber, teardown }) => {
 })
 
 /** Runs the service that the environment describes, until a signal or a failure ends it, and then the process. */
-export const run = <E>(layerOf: (settings: Settings) => Layer.Layer<never, E>): void =>
+export const run = <E>(layerOf: (settings: Settings) => Layer.Layer<never, E>): void => {
+  // What is written holds what calls were about, and is nobody else's.
+  process.umask(0o077)
   runMain(
     Effect.flatMap(readSettings(process.env, process.stdout.isTTY === true), (settings) =>
       Layer.launch(layerOf(settings))
@@ -38,3 +40,4 @@ export const run = <E>(layerOf: (settings: Settings) => Layer.Layer<never, E>): 
         Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause) ? done(0) : Runtime.defaultTeardown(exit, done)
     }
   )
+}

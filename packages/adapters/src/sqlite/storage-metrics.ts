@@ -45,8 +45,13 @@ export const layer = Layer.effectDiscard(
       const now = yield* Clock.currentTimeMillis
       const set = (metric: typeof calls, attributes: Readonly<Record<string, string>>, value: number) =>
         Metric.update(Metric.withAttributes(metric, attributes), value)
-      yield* set(calls, { state: "armed" }, yield* one("SELECT count(*) AS count FROM timer_schedules"))
-      yield* set(calls, { state: "due" }, yield* one("SELECT count(*) AS count FROM service_calls WHERE is_due = 1"))
+      const due = yield* one("SELECT count(*) AS count FROM service_calls WHERE is_due = 1")
+      // There may be a million of them: what is counted already need not be counted again.
+      const scheduled = yield* one(
+        `SELECT coalesce(sum(calls), 0) AS count FROM service_call_counts WHERE kind = 'status' AND name = 'Scheduled'`
+      )
+      yield* set(calls, { state: "armed" }, scheduled - due)
+      yield* set(calls, { state: "due" }, due)
       yield* set(
         calls,
         { state: "running" },

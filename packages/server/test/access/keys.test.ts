@@ -179,6 +179,16 @@ describe("keys", () => {
     expect(status).toBe("Succeeded")
     const path = `${callsOf(TENANT)}/${serviceCallId}`
     expect((await service.fetch(path, { headers: withKey(key) })).status).toBe(403)
+    // Nor through what changes the call, or by its idempotency key.
+    const tags = { ...json({ tags: ["mine"] }, withKey(key)), method: "PUT" }
+    const changed = await service.fetch(`${path}/tags`, tags)
+    expect({ status: changed.status, names: Object.keys(await changed.json()) }).toEqual({
+      status: 200,
+      names: ["serviceCallId", "status", "links"]
+    })
+    const keyed = { ...withKey(key), prefer: "wait=20", "idempotency-key": "k" }
+    expect(await (await service.fetch(callsOf(TENANT), json(now, keyed))).json()).toHaveProperty("outcome")
+    expect(await (await service.fetch(callsOf(TENANT), json(now, keyed))).json()).not.toHaveProperty("outcome")
     const other = await makeKey(service, { tenantId: "globex", scopes: ["read"] })
     expect((await service.fetch(path, { headers: withKey(other.key) })).status).toBe(404)
   }, 60_000)
