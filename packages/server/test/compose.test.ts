@@ -5,7 +5,8 @@ import { Effect, Schema } from "effect"
 import { afterAll, describe, expect, it } from "vitest"
 import { readSettings } from "../src/config.ts"
 import { environmentOf, readStages, readText, textsOf } from "./dockerfile.ts"
-import { itNeeds, works } from "./faults/needs.ts"
+import { itNeeds } from "./faults/needs.ts"
+import { missingNats, NATS_SERVER } from "./nats/nats-server.ts"
 import { removeLeftovers, temporaryFolder } from "./process.ts"
 
 const ROOT = join(import.meta.dirname, "../../..")
@@ -131,14 +132,14 @@ describe("docker-compose.yml", () => {
   })
 
   itNeeds(
-    works("nats-server", "--version") ? undefined : "install nats-server",
+    missingNats,
     "has a configuration that the broker reads",
     async () => {
       const check = async (config: string) => {
         using folder = temporaryFolder()
         const file = join(folder.path, "jetstream.conf")
         writeFileSync(file, config)
-        const run = Bun.spawn(["nats-server", "-t", "-c", file], { stdout: "ignore", stderr: "pipe" })
+        const run = Bun.spawn([NATS_SERVER ?? "", "-t", "-c", file], { stdout: "ignore", stderr: "pipe" })
         return `${await run.exited} ${await new Response(run.stderr).text()}`
       }
       // Servers before 2.10 do not know it.
@@ -151,7 +152,7 @@ describe("docker-compose.yml", () => {
 })
 
 const isBefore210 = async (): Promise<boolean> => {
-  const version = await new Response(Bun.spawn(["nats-server", "--version"]).stdout).text()
+  const version = await new Response(Bun.spawn([NATS_SERVER ?? "", "--version"]).stdout).text()
   const [, major = "", minor = ""] = /v(\d+)\.(\d+)/.exec(version) ?? []
   return Number(major) < 2 || (Number(major) === 2 && Number(minor) < 10)
 }

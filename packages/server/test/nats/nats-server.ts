@@ -8,9 +8,11 @@ const READY_MS_MAX = 20_000
 /** Large enough for the largest request, sealed. */
 const PAYLOAD_BYTES_MAX = 8_388_608
 
+/** Where packages put servers is not on the PATH of everybody. */
+export const NATS_SERVER = Bun.which("nats-server", { PATH: `${process.env["PATH"] ?? ""}:/usr/local/sbin:/usr/sbin` })
+
 /** For `itNeeds`. */
-export const missingNats =
-  Bun.which("nats-server") === null ? "nats-server is missing: apt-get install nats-server" : undefined
+export const missingNats = NATS_SERVER === null ? "nats-server is missing: apt-get install nats-server" : undefined
 
 /** A real broker of one's own, on a free port and with its own folder. */
 export class NatsServer implements AsyncDisposable {
@@ -49,7 +51,7 @@ export class NatsServer implements AsyncDisposable {
 
   /** Starts it, again after `kill`: on the same port and with what it has stored. */
   async start(): Promise<void> {
-    const child = Bun.spawn(["nats-server", "-c", this.#config], {
+    const child = Bun.spawn([NATS_SERVER ?? "nats-server", "-c", this.#config], {
       stdin: "ignore",
       stdout: "ignore",
       stderr: "ignore"
