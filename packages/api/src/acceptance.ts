@@ -1,9 +1,5 @@
 import { createHash } from "node:crypto"
-import {
-  type ServiceCallDetail,
-  ServiceCallReader,
-  STARRED
-} from "@event-service-agent/orchestration/ports/service-call-reader"
+import { type ServiceCallDetail, ServiceCallReader } from "@event-service-agent/orchestration/ports/service-call-reader"
 import { EgressPolicy } from "@event-service-agent/platform/egress-policy"
 import { EventBusPort } from "@event-service-agent/platform/event-bus"
 import { RequestVault } from "@event-service-agent/platform/request-vault"
@@ -11,6 +7,7 @@ import { Transaction } from "@event-service-agent/platform/transaction"
 import { type RequestSpec, redactRequest } from "@event-service-agent/schemas/http-request"
 import { type CorrelationId, newServiceCallId, ServiceCallId, type TenantId } from "@event-service-agent/schemas/ids"
 import type { MessageDraft } from "@event-service-agent/schemas/messages/catalogue"
+import { STARRED } from "@event-service-agent/schemas/tags"
 import { DateTime, Effect, Metric, Option, Result } from "effect"
 import { exceededQuota, NO_LIMITS, type TenantLimits } from "./access/limits.ts"
 import { checkSubmission, dueErrors, keyErrors } from "./check-submission.ts"

@@ -55,14 +55,27 @@ export const listServiceCalls = Effect.fn("Api.listServiceCalls")(function* (
 /** Calls that one step of an export reads. */
 const EXPORT_PAGE = 200
 
-/** All calls that the filter lets through, newest accepted first, in pages: between two of them others may read. */
-export const exportServiceCalls = (tenantId: TenantId, filter: ServiceCallFilter) =>
-  Stream.paginate(undefined as Cursor | undefined, (after) =>
+/**
+ * All calls that the filter lets through, newest accepted first. Each step reads one page through an index, and picks
+ * from it: however rare they are, others may read and write in between.
+ */
+export const exportServiceCalls = (tenantId: TenantId, filter: ServiceCallFilter) => {
+  const [tag] = filter.tags
+  const status = filter.statuses.length === 1 ? filter.statuses : []
+  const source = tag === undefined ? { statuses: status, tags: [] } : { statuses: [], tags: [tag] }
+  return Stream.paginate(Option.none<Cursor>(), (after) =>
     Effect.map(
-      listServiceCalls(tenantId, filter, { limit: EXPORT_PAGE, ...(after === undefined ? {} : { after }) }),
-      ({ items, next }) => [items, Option.fromNullishOr(next)] as const
+      listServiceCalls(tenantId, source, { limit: EXPORT_PAGE, ...Option.getOrUndefined(Option.map(after, toPage)) }),
+      ({ items, next }) =>
+        [
+          items.filter((call) => matches(filter, call)),
+          Option.map(Option.fromNullishOr(next), (cursor) => Option.some(cursor))
+        ] as const
     )
   )
+}
+
+const toPage = (after: Cursor) => ({ after })
 
 /** How many calls the tenant has, with those that orchestration has not processed yet. */
 export const countServiceCalls = Effect.fn("Api.countServiceCalls")(function* (tenantId: TenantId) {

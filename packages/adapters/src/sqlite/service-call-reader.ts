@@ -7,10 +7,10 @@ import {
   type ServiceCallFilter,
   ServiceCallReader,
   type ServiceCallSummary,
-  STARRED,
   type Status
 } from "@event-service-agent/orchestration/ports/service-call-reader"
 import type { TenantId } from "@event-service-agent/schemas/ids"
+import { STARRED } from "@event-service-agent/schemas/tags"
 import { toMillis } from "@event-service-agent/schemas/time"
 import { Clock, type DateTime, Effect, Layer, Option } from "effect"
 import type { Prepared } from "../bun/sqlite.ts"

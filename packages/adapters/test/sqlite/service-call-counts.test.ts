@@ -9,17 +9,14 @@ import {
   submit,
   succeed
 } from "@event-service-agent/orchestration/domain/service-call"
-import {
-  COUNTED_TAGS_MAX,
-  ServiceCallReader,
-  STARRED
-} from "@event-service-agent/orchestration/ports/service-call-reader"
+import { COUNTED_TAGS_MAX, ServiceCallReader } from "@event-service-agent/orchestration/ports/service-call-reader"
 import { ServiceCallRepository } from "@event-service-agent/orchestration/ports/service-call-repository"
 import { error, response, submission } from "@event-service-agent/orchestration/test-calls"
 import { EventBusPort } from "@event-service-agent/platform/event-bus"
 import { live } from "@event-service-agent/platform/testing"
 import { Transaction } from "@event-service-agent/platform/transaction"
 import { ServiceCallId, TenantId } from "@event-service-agent/schemas/ids"
+import { STARRED } from "@event-service-agent/schemas/tags"
 import { fromMillis } from "@event-service-agent/schemas/time"
 import { Effect, Layer, Result } from "effect"
 import fc from "fast-check"

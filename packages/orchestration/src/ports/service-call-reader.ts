@@ -91,9 +91,6 @@ export interface ServiceCallCounts {
 }
 
 export const COUNTED_TAGS_MAX = 100
-/** The tag of calls that somebody wants to find again. */
-export const STARRED = "starred"
-
 /** How others look at service calls: committed states only, one tenant at a time, never holding up the writer. */
 export class ServiceCallReader extends Context.Service<
   ServiceCallReader,
