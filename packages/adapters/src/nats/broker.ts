@@ -169,8 +169,19 @@ const makeBroker = Effect.fnUntraced(function* (options: BrokerOptions, ensure: 
     ),
     Effect.forkIn(scope)
   )
+  let told: string | undefined
+  const tell = Effect.suspend(() => {
+    const before = told
+    told = problem
+    if (problem === before || client === undefined) return Effect.void
+    const where = options.servers.join(", ")
+    return problem === undefined
+      ? Effect.logInfo(`NATS at ${where} works again`)
+      : Effect.logWarning(`NATS at ${where}: what is to be published waits in the outbox`, problem)
+  })
   // Streams that somebody made unfit, or that could not be made, are looked at again.
   yield* Effect.sleep(CHECK_AGAIN_MS).pipe(
+    Effect.andThen(tell),
     Effect.andThen(Effect.suspend(() => (problem === undefined ? Effect.void : check))),
     Effect.forever,
     Effect.forkIn(scope)
