@@ -149,7 +149,9 @@ const refuse = (request: HttpServerRequest.HttpServerRequest, hosts: ReadonlySet
   }
   const name = HOST.exec(host.toLowerCase())?.[1]
   if (name === undefined || !hosts.has(name)) {
-    return new UnexpectedHost({ detail: "The Host header names none of this server's names" })
+    return new UnexpectedHost({
+      detail: "The Host header names none of this server's names: the operator can add it to ALLOWED_HOSTS"
+    })
   }
   if (READING.has(request.method)) return undefined
   if (site !== undefined && !OWN_SITES.has(site)) {

@@ -66,7 +66,7 @@ export const refuse = (
 const unauthenticated = (hasSent: boolean): Effect.Effect<Response> => {
   const detail = hasSent
     ? "The Authorization header holds no key that is live: Bearer esa_<id>_<secret>. Keys expire, and are revoked"
-    : "Send the header Authorization: Bearer esa_<id>_<secret>"
+    : "Send the header Authorization: Bearer esa_<id>_<secret>. The command line takes the key as --key or ESA_API_KEY; an operator makes keys, the first one is in ADMIN_KEY_FILE"
   return Effect.map(HttpServerRespondable.toResponse(new Unauthenticated({ detail })), (response) =>
     HttpServerResponse.setHeader(response, "www-authenticate", "Bearer")
   )
