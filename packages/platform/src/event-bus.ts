@@ -80,17 +80,11 @@ const makeEmbedded = Effect.fnUntraced(function* () {
       return inbox === undefined ? Effect.void : use(inbox)
     })
 
-  /** Ends the wait behind a dead letter, once `end` has found and changed it. */
-  const unparkAfter = Effect.fnUntraced(function* (
-    end: Effect.Effect<boolean, StorageError, UnitOfWork>,
-    consumer: Consumer,
-    key: ServiceCallKey
-  ) {
-    if (!(yield* end)) return false
+  /** Ends the wait behind a dead letter. */
+  const goOn = Effect.fnUntraced(function* (consumer: Consumer, key: ServiceCallKey) {
     const unit = yield* UnitOfWork
     const waiting = yield* outbox.deliveriesOf(consumer, key)
     unit.afterCommit(hand(consumer, (inbox) => inbox.unpark(key, waiting)))
-    return true
   })
 
   /**
@@ -149,12 +143,16 @@ const makeEmbedded = Effect.fnUntraced(function* () {
         yield* Effect.addFinalizer(() => Effect.sync(() => inboxes.delete(consumer)))
         yield* inbox.refill
       }),
-    replay: (consumer, seq, key) => transaction.run(unparkAfter(outbox.revive(consumer, seq), consumer, key)),
-    discard: (consumer, seq, key) => transaction.run(unparkAfter(outbox.discard(consumer, seq), consumer, key)),
+    replay: (consumer, seq, key) => transaction.run(ifSo(outbox.revive(consumer, seq), goOn(consumer, key))),
+    discard: (consumer, seq, key) => transaction.run(ifSo(outbox.discard(consumer, seq), goOn(consumer, key))),
     republish: () => Effect.succeedNone,
     trouble: Effect.succeedNone
   })
 })
+
+/** Does what follows when the first has found something; the answer is whether it has. */
+export const ifSo = <E, R, E2, R2>(found: Effect.Effect<boolean, E, R>, next: Effect.Effect<void, E2, R2>) =>
+  Effect.tap(found, (isFound) => (isFound ? next : Effect.void))
 
 /**
  * The `publish` of a transport: collects what a unit publishes, until all its work is done.

@@ -44,7 +44,7 @@ export const overNats = (nats: NatsSettings, owner: string, executesHere: boolea
   )
   const broker = Layer.merge(connection, SqliteRelayStore.layer)
   return {
-    bus: Layer.provide(JetStreamBus.layer(nats), broker),
+    bus: Layer.provide(JetStreamBus.layer({ ...nats, consumedElsewhere: executesHere ? [] : ["execution"] }), broker),
     desk: Layer.provide(ExecutorDesk.layer(executesHere), broker)
   }
 }

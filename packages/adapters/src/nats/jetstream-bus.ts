@@ -1,7 +1,7 @@
-import { EventBusPort, type Handlers, handleOf, publishAtEnd } from "@event-service-agent/platform/event-bus"
+import { EventBusPort, type Handlers, handleOf, ifSo, publishAtEnd } from "@event-service-agent/platform/event-bus"
 import { logMessage } from "@event-service-agent/platform/message-log"
 import { type Entry, Outbox, type Relay } from "@event-service-agent/platform/outbox"
-import { logRetry, retryStorage, type StorageError } from "@event-service-agent/platform/storage-error"
+import { logRetry, retryStorage } from "@event-service-agent/platform/storage-error"
 import { Tracing } from "@event-service-agent/platform/tracing"
 import { Transaction, UnitOfWork } from "@event-service-agent/platform/transaction"
 import { CONSUMERS, type Consumer } from "@event-service-agent/schemas/envelope"
@@ -22,13 +22,15 @@ const LOOKS_PER_WAIT = 4
 export interface JetStreamBusOptions {
   /** Milliseconds after which a message that the broker has, and nobody has handled, is published once more. */
   readonly republishAfterMs: number
+  /** Those that nobody subscribes for in this process. */
+  readonly consumedElsewhere?: ReadonlyArray<Consumer>
 }
 
 /**
  * Messages go to their consumers over NATS JetStream. The outbox stays the truth: what the broker loses is published
  * once more, and what it repeats has no effect.
  */
-export const layer = ({ republishAfterMs }: JetStreamBusOptions) =>
+export const layer = ({ republishAfterMs, consumedElsewhere = [] }: JetStreamBusOptions) =>
   Layer.effect(
     EventBusPort,
     Effect.gen(function* () {
@@ -42,14 +44,17 @@ export const layer = ({ republishAfterMs }: JetStreamBusOptions) =>
       const work = yield* makeRelay("relay-work")
       const events = yield* makeRelay("relay-events")
 
-      // What an earlier run had in hand, the broker keeps back for half a minute; what one without a broker has left, it
-      // never had.
-      const publishLeft = Effect.gen(function* () {
+      /**
+       * What an earlier run had in hand, the broker keeps back for half a minute; what one without a broker has left, it
+       * never had.
+       */
+      const publishLeft = Effect.fnUntraced(function* (consumer: Consumer) {
         const now = yield* Clock.currentTimeMillis
-        for (const consumer of CONSUMERS) yield* store.publishAll(consumer, undefined, now)
+        yield* retryStorage(transaction.run(store.publishAll(consumer, undefined, now)))
+        yield* work.wake
       })
-      yield* retryStorage(transaction.run(publishLeft))
-      yield* work.wake
+      // The others subscribe here.
+      for (const consumer of consumedElsewhere) yield* publishLeft(consumer)
 
       /** For how many looks a consumer's backlog has kept what it has not handled from being published once more. */
       const patience = new Map<Consumer, { left: number; next: number }>()
@@ -85,22 +90,12 @@ export const layer = ({ republishAfterMs }: JetStreamBusOptions) =>
         unit.afterCommit(Effect.andThen(work.wake, events.wake))
       })
 
-      /** Has all that waits behind a dead letter published once more, when `end` has found and changed it. */
-      const unparkAfter = Effect.fnUntraced(function* (
-        end: Effect.Effect<boolean, StorageError, UnitOfWork>,
-        consumer: Consumer,
-        key: ServiceCallKey
-      ) {
-        if (!(yield* end)) return false
+      /** Has all that waits behind a dead letter published once more. */
+      const goOn = Effect.fnUntraced(function* (consumer: Consumer, key: ServiceCallKey) {
         const unit = yield* UnitOfWork
         yield* store.publishAll(consumer, key, yield* Clock.currentTimeMillis)
-        unit.afterCommit(
-          Effect.andThen(
-            Effect.sync(() => inboxes.get(consumer)?.unpark(key)),
-            work.wake
-          )
-        )
-        return true
+        const unpark = Effect.sync(() => inboxes.get(consumer)?.unpark(key))
+        unit.afterCommit(Effect.andThen(unpark, work.wake))
       })
 
       return EventBusPort.of({
@@ -115,13 +110,11 @@ export const layer = ({ republishAfterMs }: JetStreamBusOptions) =>
               Effect.provideService(Broker, broker)
             )
             inboxes.set(consumer, inbox)
-            const now = yield* Clock.currentTimeMillis
-            yield* retryStorage(transaction.run(store.publishAll(consumer, undefined, now)))
-            yield* work.wake
+            yield* publishLeft(consumer)
             yield* Effect.addFinalizer(() => Effect.sync(() => inboxes.delete(consumer)))
           }),
-        replay: (consumer, seq, key) => transaction.run(unparkAfter(outbox.revive(consumer, seq), consumer, key)),
-        discard: (consumer, seq, key) => transaction.run(unparkAfter(outbox.discard(consumer, seq), consumer, key)),
+        replay: (consumer, seq, key) => transaction.run(ifSo(outbox.revive(consumer, seq), goOn(consumer, key))),
+        discard: (consumer, seq, key) => transaction.run(ifSo(outbox.discard(consumer, seq), goOn(consumer, key))),
         trouble: Effect.gen(function* () {
           const ofInboxes = [...inboxes.values()].map((inbox) => inbox.trouble())
           const troubles = [yield* broker.trouble, yield* work.trouble, yield* events.trouble, ...ofInboxes]

@@ -31,8 +31,20 @@ interface Counted {
 export const layer = Layer.effectDiscard(
   Effect.gen(function* () {
     const reader = yield* ReadConnection
-    const one = (sql: string, ...bindings: ReadonlyArray<string | number>) =>
-      Effect.map(reader.prepare<Counted>(sql).first(...bindings), (row) => row?.count ?? 0)
+    const counting = (sql: string) => {
+      const statement = reader.prepare<Counted>(sql)
+      return (...bindings: ReadonlyArray<string | number>) =>
+        Effect.map(statement.first(...bindings), (row) => row?.count ?? 0)
+    }
+    // There may be a million of them: what is counted already need not be counted again.
+    const countScheduled = counting(
+      `SELECT coalesce(sum(calls), 0) AS count FROM service_call_counts WHERE kind = 'status' AND name = 'Scheduled'`
+    )
+    const countDue = counting("SELECT count(*) AS count FROM service_calls WHERE is_due = 1")
+    const countRunning = counting("SELECT count(*) AS count FROM service_calls WHERE status = 'Running'")
+    const countOverdue = counting("SELECT count(*) AS count FROM timer_schedules WHERE due_at <= ?")
+    const countUnhandled = counting("SELECT count(*) AS count FROM deliveries WHERE consumer = ?")
+    const countDead = counting("SELECT count(*) AS count FROM dead_letters WHERE consumer = ?")
     const oldest = reader.prepare<{ readonly at: number | null }>(
       `SELECT o.timestamp AS at FROM outbox o WHERE o.seq = (SELECT min(seq) FROM deliveries WHERE consumer = ?)`
     )
@@ -45,26 +57,16 @@ export const layer = Layer.effectDiscard(
       const now = yield* Clock.currentTimeMillis
       const set = (metric: typeof calls, attributes: Readonly<Record<string, string>>, value: number) =>
         Metric.update(Metric.withAttributes(metric, attributes), value)
-      const due = yield* one("SELECT count(*) AS count FROM service_calls WHERE is_due = 1")
-      // There may be a million of them: what is counted already need not be counted again.
-      const scheduled = yield* one(
-        `SELECT coalesce(sum(calls), 0) AS count FROM service_call_counts WHERE kind = 'status' AND name = 'Scheduled'`
-      )
-      yield* set(calls, { state: "armed" }, scheduled - due)
+      const due = yield* countDue()
+      yield* set(calls, { state: "armed" }, (yield* countScheduled()) - due)
       yield* set(calls, { state: "due" }, due)
-      yield* set(
-        calls,
-        { state: "running" },
-        yield* one("SELECT count(*) AS count FROM service_calls WHERE status = 'Running'")
-      )
-      yield* Metric.update(overdue, yield* one("SELECT count(*) AS count FROM timer_schedules WHERE due_at <= ?", now))
+      yield* set(calls, { state: "running" }, yield* countRunning())
+      yield* Metric.update(overdue, yield* countOverdue(now))
       yield* Metric.update(oldestDue, ageOf(now, (yield* dueFirst.first())?.at))
       for (const consumer of CONSUMERS) {
-        const waiting = "SELECT count(*) AS count FROM deliveries WHERE consumer = ?"
-        yield* set(unhandled, { consumer }, yield* one(waiting, consumer))
+        yield* set(unhandled, { consumer }, yield* countUnhandled(consumer))
         yield* set(oldestUnhandled, { consumer }, ageOf(now, (yield* oldest.first(consumer))?.at))
-        const dead = "SELECT count(*) AS count FROM dead_letters WHERE consumer = ?"
-        yield* set(deadLetters, { consumer }, yield* one(dead, consumer))
+        yield* set(deadLetters, { consumer }, yield* countDead(consumer))
       }
       const { filename } = reader.database
       yield* set(bytes, { file: "database" }, sizeOf(filename))

@@ -38,9 +38,9 @@ export const beginPerforming = (performing: Performing, attempt: Lease, claimedA
  * the day can say.
  */
 export const resumePerforming = (performing: Performing, lease: Lease, now: DateTime.Utc, nowNanos: bigint): void => {
-  const restMs = leaseMs(lease) - elapsedMsOf(lease, now)
-  beginPerforming(performing, lease, nowNanos - nanosOf(elapsedMsOf(lease, now)))
-  if (restMs < RESUMED_REPORT_MS) hold(performing, lease, nowNanos + nanosOf(RESUMED_REPORT_MS))
+  const goneMs = elapsedMsOf(lease, now)
+  beginPerforming(performing, lease, nowNanos - nanosOf(goneMs))
+  if (leaseMs(lease) - goneMs < RESUMED_REPORT_MS) hold(performing, lease, nowNanos + nanosOf(RESUMED_REPORT_MS))
 }
 
 /** The attempt's result only waits for the storage, which has no end. */
