@@ -4,41 +4,24 @@ import {
   type Status
 } from "@event-service-agent/orchestration/ports/service-call-reader"
 import { EventBusPort } from "@event-service-agent/platform/event-bus"
-import { type DeadLetter, Outbox } from "@event-service-agent/platform/outbox"
-import { logRefusal, type StorageError } from "@event-service-agent/platform/storage-error"
-import { Transaction } from "@event-service-agent/platform/transaction"
-import type { Consumer } from "@event-service-agent/schemas/envelope"
+import { Outbox } from "@event-service-agent/platform/outbox"
+import type { Transaction } from "@event-service-agent/platform/transaction"
 import type { CorrelationId, ServiceCallKey, TenantId } from "@event-service-agent/schemas/ids"
-import { fromMillis } from "@event-service-agent/schemas/time"
-import { Context, DateTime, Effect, Option, Schema, Scope, Stream } from "effect"
+import { DateTime, Effect, Option, Stream } from "effect"
 import { type HttpServerRequest, HttpServerResponse } from "effect/http"
 import { HttpApiBuilder, HttpApiSchema } from "effect/http-api"
 import { type Accepted, makeAcceptSubmission, type Sent } from "./acceptance.ts"
-import { type Authenticator, Caller } from "./access/authenticator.ts"
+import { Caller } from "./access/authenticator.ts"
 import { makeLimitSubmissions, type TenantLimits } from "./access/limits.ts"
-import { createKey, revokeKey } from "./access/manage-keys.ts"
 import type { Decision } from "./await-decision.ts"
 import { makeAwaitEnd, preferredWait } from "./await-end.ts"
 import { cancelServiceCall } from "./cancel-service-call.ts"
-import {
-  Api,
-  CancelBody,
-  type FilterQuery,
-  NewKey,
-  NewKeyBody,
-  PAGE_DEFAULT,
-  PAGE_MAX,
-  RepublishBody,
-  ResendBody,
-  TagsBody
-} from "./contract.ts"
+import { Api, type FilterQuery, PAGE_DEFAULT } from "./contract.ts"
 import { encodeCursor } from "./cursor.ts"
 import { RequestCorrelation } from "./edge.ts"
 import { makeLiveEvents } from "./live-events.ts"
-import { ApiKeyStore } from "./ports/api-key-store.ts"
 import type { SubmissionStore } from "./ports/submission-store.ts"
-import { DeadLetterNotFound, NoBroker, NotReady } from "./problem.ts"
-import { fieldErrors, invalid, readJson } from "./read-json.ts"
+import { readJson } from "./read-json.ts"
 import {
   countServiceCalls,
   exportServiceCalls,
@@ -46,19 +29,11 @@ import {
   listServiceCalls,
   statusOf
 } from "./read-service-calls.ts"
+import { CancelBody, ResendBody, TagsBody } from "./representations.ts"
+import { decode, problemOf, withServices } from "./serving.ts"
 import { setServiceCallTags } from "./set-service-call-tags.ts"
-import { orUnavailable, troubleOf } from "./storage-trouble.ts"
+import { orUnavailable } from "./storage-trouble.ts"
 import { type Caps, whyOf } from "./why.ts"
-
-/** Gives to handlers what their group is built with, and `orUnavailable`. The hottest one does without: it costs 2 µs. */
-const withServices = <Services>() =>
-  Effect.map(
-    Effect.context<Services>(),
-    // Not the scope: what a request opens ends with it.
-    (services) =>
-      <A, E, R>(self: Effect.Effect<A, E | StorageError, R>) =>
-        Effect.provideContext(orUnavailable(self), Context.omit(Scope.Scope)(services))
-  )
 
 /**
  * @param caps what `why` explains
@@ -209,123 +184,9 @@ export const layerServiceCalls = (caps: Caps, limits: TenantLimits) =>
     })
   )
 
-export const layerAdmin = HttpApiBuilder.group(Api, "admin", (handlers) =>
-  Effect.map(withServices<EventBusPort | Outbox>(), (served) =>
-    handlers
-      .handleRaw(
-        "republish",
-        Effect.fnUntraced(function* ({ request }) {
-          const bus = yield* EventBusPort
-          const { since } = yield* decodeRepublish(yield* readJson(request))
-          const count = yield* bus.republish(since)
-          if (Option.isNone(count)) {
-            const detail = "There is nobody to publish to: NATS_URL is not set"
-            return yield* new NoBroker({ detail })
-          }
-          return { events: count.value }
-        }, served)
-      )
-      .handleAll({
-        deadLetters: Effect.fnUntraced(function* ({ query }) {
-          const outbox = yield* Outbox
-          const letters = yield* outbox.deadLetters(query.limit ?? PAGE_MAX)
-          return { items: letters.map((letter) => ({ ...letter.key, ...problemOf(letter) })) }
-        }, served),
-        replay: Effect.fnUntraced(function* ({ params }) {
-          const bus = yield* EventBusPort
-          yield* onLetter(params, bus.replay)
-        }, served),
-        discard: Effect.fnUntraced(function* ({ params }) {
-          const bus = yield* EventBusPort
-          yield* onLetter(params, bus.discard)
-        }, served)
-      })
-  )
-)
-
-export const layerAccess = HttpApiBuilder.group(Api, "access", (handlers) =>
-  Effect.map(withServices<ApiKeyStore | Authenticator | Transaction>(), (served) =>
-    handlers
-      .handle("whoami", () =>
-        Effect.map(Caller, ({ keyId, tenantId, scopes }) => ({
-          auth: keyId === null ? ("off" as const) : ("on" as const),
-          tenantId,
-          scopes
-        }))
-      )
-      .handleRaw(
-        "createKey",
-        Effect.fnUntraced(function* ({ request }) {
-          const created = yield* createKey(yield* decodeNewKey(yield* readJson(request)))
-          const body = yield* Effect.orDie(encodeNewKey(created))
-          return HttpServerResponse.jsonUnsafe(body, { status: 201, headers: { "cache-control": "no-store" } })
-        }, served)
-      )
-      .handle(
-        "keys",
-        Effect.fnUntraced(function* ({ query }) {
-          const store = yield* ApiKeyStore
-          return { items: yield* store.list(query.tenant) }
-        }, served)
-      )
-      .handle(
-        "revokeKey",
-        Effect.fnUntraced(function* ({ params }) {
-          yield* revokeKey(params.keyId)
-        }, served)
-      )
-  )
-)
-
-export const layerHealth = HttpApiBuilder.group(Api, "health", (handlers) =>
-  Effect.map(withServices<EventBusPort | Outbox | Transaction>(), (served) =>
-    handlers.handleAll({
-      live: () => Effect.succeed({ status: "ok" as const }),
-      ready: Effect.fnUntraced(
-        function* () {
-          const outbox = yield* Outbox
-          const transaction = yield* Transaction
-          const refusal = yield* transaction.refusal
-          if (Option.isSome(refusal)) {
-            const what = refusal.value.isUnsynced ? "" : "The storage refuses to write, reading goes on. "
-            return yield* new NotReady({ detail: what + troubleOf(refusal.value), checks: { storage: "failed" } })
-          }
-          yield* outbox.deadLetters(1)
-          const bus = yield* EventBusPort
-          const trouble = yield* bus.trouble
-          const storage = "ok" as const
-          return Option.match(trouble, {
-            onNone: () => ({ status: "ok" as const, checks: { storage, bus: "ok" as const } }),
-            onSome: (why) => ({
-              status: "degraded" as const,
-              checks: { storage, bus: "degraded" as const },
-              detail: `Calls are accepted and kept. ${why}`
-            })
-          })
-        },
-        Effect.catchTag("StorageError", (error) =>
-          logRefusal("not ready, since it cannot be read", error).pipe(
-            Effect.andThen(
-              new NotReady({ detail: `The storage cannot be read. ${troubleOf(error)}`, checks: { storage: "failed" } })
-            )
-          )
-        ),
-        served
-      )
-    })
-  )
-)
-
-const decode = <A>(schema: Schema.Decoder<A>) => {
-  const decodeUnknown = Schema.decodeUnknownEffect(schema, { errors: "all", onExcessProperty: "error" })
-  return (body: unknown) => Effect.mapError(decodeUnknown(body), (error) => invalid(fieldErrors("body", error)))
-}
 const decodeCancel = decode(CancelBody)
 const decodeTags = decode(TagsBody)
 const decodeResend = decode(ResendBody)
-const decodeRepublish = decode(RepublishBody)
-const decodeNewKey = decode(NewKeyBody)
-const encodeNewKey = Schema.encodeEffect(NewKey)
 
 /** The filter as the address has it. */
 const toFilter = ({ status = [], tag = [], from, to, q }: FilterQuery) => ({
@@ -355,15 +216,6 @@ const withProblems = Effect.fnUntraced(function* (call: ServiceCallDetail) {
   return { ...call, problems: letters.map(problemOf), links: linksOf(call) }
 })
 
-const problemOf = ({ consumer, seq, type, attempts, error, diedAt }: DeadLetter) => ({
-  consumer,
-  seq,
-  messageType: type,
-  attempts,
-  error,
-  diedAt: fromMillis(diedAt)
-})
-
 /** The call as it is now when the change is decided, otherwise where to look. */
 const answer = Effect.fnUntraced(function* ({ isDecided, call }: Decision) {
   if (isDecided && (yield* mayRead)) return yield* withProblems(call)
@@ -379,14 +231,3 @@ const linkToNext = (request: HttpServerRequest.HttpServerRequest, cursor: string
   url.searchParams.set("cursor", cursor)
   return `<${url.pathname}${url.search}>; rel="next"`
 }
-
-const onLetter = Effect.fnUntraced(function* (
-  { consumer, seq }: { readonly consumer: Consumer; readonly seq: number },
-  change: (consumer: Consumer, seq: number, key: ServiceCallKey) => Effect.Effect<boolean, StorageError>
-) {
-  const outbox = yield* Outbox
-  const letters = yield* outbox.deadLetters(Number.MAX_SAFE_INTEGER)
-  const letter = letters.find((one) => one.consumer === consumer && one.seq === seq)
-  const isChanged = letter !== undefined && (yield* change(consumer, seq, letter.key))
-  if (!isChanged) return yield* new DeadLetterNotFound()
-})

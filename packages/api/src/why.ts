@@ -20,16 +20,19 @@ export interface Known {
   readonly deadLetter: Pick<DeadLetter, "consumer" | "attempts" | "error"> | undefined
 }
 
-export type Gate =
-  | "dead-letter"
-  | "queued"
-  | "broker"
-  | "timer"
-  | "tenant-cap"
-  | "global-cap"
-  | "turn"
-  | "running"
-  | "done"
+/** Where a call may wait, and `done`. */
+export const GATES = [
+  "dead-letter",
+  "queued",
+  "broker",
+  "timer",
+  "tenant-cap",
+  "global-cap",
+  "turn",
+  "running",
+  "done"
+] as const
+export type Gate = (typeof GATES)[number]
 
 /** Where the call is on its way: the gate it waits at, or the last one it has passed. */
 export const whyOf = (known: Known) => {

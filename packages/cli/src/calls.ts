@@ -1,4 +1,4 @@
-import type { CallDetail, CallReference, CallSummary } from "@event-service-agent/api/contract"
+import type { CallDetail, CallReference, CallSummary } from "@event-service-agent/api/representations"
 import { Effect, Option } from "effect"
 import { Agent, type Answer, callsOf, spell } from "./agent.ts"
 import { CommandFailed, EXIT } from "./failure.ts"

@@ -1,5 +1,5 @@
-import type { Whoami } from "@event-service-agent/api/contract"
 import type { FieldError } from "@event-service-agent/api/problem"
+import type { Whoami } from "@event-service-agent/api/representations"
 import { Effect, Option } from "effect"
 import manifest from "../package.json" with { type: "json" }
 import { Agent, callsOf } from "./agent.ts"

@@ -1,4 +1,4 @@
-import type { LiveEvent } from "@event-service-agent/api/contract"
+import type { LiveEvent } from "@event-service-agent/api/representations"
 import type { ErrorMeta, ResponseMeta } from "@event-service-agent/schemas/outcome"
 import { paint, visible } from "./output.ts"
 import { paintStatus } from "./show-call.ts"

@@ -13,9 +13,9 @@ export const MAY_IMPORT: Readonly<Record<string, ReadonlyArray<string>>> = {
   adapters: ["schemas", "platform", "orchestration", "timer", "execution", "api", "ui"],
   server: ["schemas", "platform", "orchestration", "timer", "execution", "api", "adapters"],
   // Runs in the browser, and knows the service by its HTTP surface alone.
-  ui: ["schemas", "api/contract"],
+  ui: ["schemas", "api/contract", "api/representations"],
   // Knows the service by its HTTP surface; the files by what looks at them without the service.
-  cli: ["schemas", "api/contract", "api/problem", "api/submission-body", "adapters/sqlite"],
+  cli: ["schemas", "api/contract", "api/representations", "api/problem", "api/submission-body", "adapters/sqlite"],
   bench: []
 }
 

@@ -1,4 +1,4 @@
-import type { CallDetail, CallReference, CallSummary } from "@event-service-agent/api/contract"
+import type { CallDetail, CallReference, CallSummary } from "@event-service-agent/api/representations"
 import type { SubmissionBody } from "@event-service-agent/api/submission-body"
 import { expect } from "vitest"
 import type { Service } from "./process.ts"

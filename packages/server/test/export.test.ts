@@ -1,4 +1,4 @@
-import { CallSummary } from "@event-service-agent/api/contract"
+import { CallSummary } from "@event-service-agent/api/representations"
 import { Schema } from "effect"
 import { afterAll, describe, expect, it } from "vitest"
 import { callsOf, json, listAll, type Submission, sideBySide, submit } from "./client.ts"

@@ -1,4 +1,4 @@
-import type { CallStats } from "@event-service-agent/api/contract"
+import type { CallStats } from "@event-service-agent/api/representations"
 import { afterAll, describe, expect, it } from "vitest"
 import { callsOf, json, type Submission, submit } from "./client.ts"
 import { countingTarget } from "./counting-target.ts"

@@ -1,4 +1,4 @@
-import type { CallStats } from "@event-service-agent/api/contract"
+import type { CallStats } from "@event-service-agent/api/representations"
 import { afterAll, describe, expect, it } from "vitest"
 import { callsOf, detailOf, json, type Submission, submit } from "./client.ts"
 import { removeLeftovers, Service, temporaryFolder } from "./process.ts"

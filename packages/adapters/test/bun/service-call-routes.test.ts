@@ -1,4 +1,4 @@
-import { CallDetail, CallReference, CallSummary } from "@event-service-agent/api/contract"
+import { CallDetail, CallReference, CallSummary } from "@event-service-agent/api/representations"
 import { commandsUnderWay, goodBody, type layerStores, processCommands } from "@event-service-agent/api/testing"
 import { Outbox } from "@event-service-agent/platform/outbox"
 import { live } from "@event-service-agent/platform/testing"

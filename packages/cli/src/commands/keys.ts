@@ -1,4 +1,4 @@
-import type { Key, NewKey, NewKeyBody } from "@event-service-agent/api/contract"
+import type { Key, NewKey, NewKeyBody } from "@event-service-agent/api/representations"
 import { Effect, Option } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import { Agent, withAgent } from "../agent.ts"

@@ -1,4 +1,4 @@
-import type { Why } from "@event-service-agent/api/contract"
+import type { Why } from "@event-service-agent/api/representations"
 import { Effect } from "effect"
 import { Command } from "effect/cli"
 import { Agent, callsOf, withAgent } from "../agent.ts"

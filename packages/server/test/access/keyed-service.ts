@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs"
 import { join } from "node:path"
-import type { Key, NewKey, NewKeyBody } from "@event-service-agent/api/contract"
+import type { Key, NewKey, NewKeyBody } from "@event-service-agent/api/representations"
 import { json } from "../client.ts"
 import { type Environment, Service } from "../process.ts"
 

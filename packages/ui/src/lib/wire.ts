@@ -5,7 +5,7 @@ import type {
   CallSummary,
   LiveEvent,
   Why as WhyAnswer
-} from "@event-service-agent/api/contract"
+} from "@event-service-agent/api/representations"
 
 /** What travels: times are text. */
 export type Summary = (typeof CallSummary)["Encoded"]
