@@ -1,3 +1,4 @@
+import { Stopping } from "@event-service-agent/platform/stopping"
 import { type CorrelationId, newCorrelationId } from "@event-service-agent/schemas/ids"
 import { redactText } from "@event-service-agent/schemas/redaction"
 import { Cause, Clock, Context, Effect, LogLevel, References } from "effect"
@@ -18,6 +19,7 @@ import { Api } from "./contract.ts"
 import { type Gate, makeGate, TRY_AGAIN, Visit } from "./gate.ts"
 import {
   AmbiguousRequest,
+  Draining,
   ForeignOrigin,
   InternalError,
   MethodNotAllowed,
@@ -70,7 +72,13 @@ const CLOSING = { connection: "close" }
 /** Between two log lines about refused requests. */
 const OVERLOAD_LOG_NANOS = 10_000_000_000n
 
-/** What every request passes first and every answer last: it guards the door, and makes a problem of every failure. */
+/** How long requests that are worked on may take before the modules stop. */
+const DRAIN_MS = 2_000
+
+/**
+ * What every request passes first and every answer last: it guards the door, and makes a problem of every failure. When
+ * its scope ends, it lets nobody write any more, and waits for what is worked on. Who reads is answered to the end.
+ */
 export const layerEdge = (options: EdgeOptions) =>
   HttpRouter.middleware<{ provides: RequestCorrelation | Visit | Caller }>()(
     Effect.gen(function* () {
@@ -79,6 +87,8 @@ export const layerEdge = (options: EdgeOptions) =>
       const hosts = new Set([...LOOPBACK_HOSTS, ...options.hosts])
       const methodsAt = makeMethodTable()
       const gate = options.gate ?? makeGate()
+      const stopping = yield* Stopping
+      yield* Effect.addFinalizer(() => Effect.andThen(stopping.open, Effect.timeoutOption(gate.idle, DRAIN_MS)))
       const refuseOverload = makeRefuseOverload()
       const routeless = (request: HttpServerRequest.HttpServerRequest) => refuseRouteless(methodsAt(request.url))
       const admit = options.isKeyed === true ? makeAdmission(authenticator, PLAIN_ROUTES, routeless) : undefined
@@ -97,10 +107,13 @@ export const layerEdge = (options: EdgeOptions) =>
             Context.add(RequestCorrelation, correlationId),
             Context.add(Caller, admit === undefined ? ANYONE : NOBODY)
           )
-          const refusal = refuse(request, hosts)
+          const refusal = refuse(request, hosts) ?? (stopping.isOpen() ? refuseWriting(request) : undefined)
           const visit = refusal === undefined ? gate.enter(pathOf(request) === LIVE_PATH) : undefined
           const finish = (response: HttpServerResponse.HttpServerResponse) => {
-            const answer = stamp(visit?.gaveWay() === true ? closing(response) : response, correlationId)
+            const answer = stamp(
+              visit?.gaveWay() === true || stopping.isOpen() ? closing(response) : response,
+              correlationId
+            )
             if (!isDebugging) return Effect.succeed(answer)
             const tookMs = clock.currentTimeMillisUnsafe() - startedAt
             const facts = { method: request.method, path: redactText(pathOf(request)), status: response.status, tookMs }
@@ -163,6 +176,11 @@ const refuse = (request: HttpServerRequest.HttpServerRequest, hosts: ReadonlySet
   const header = origin === undefined ? "Referer" : "Origin"
   return new ForeignOrigin({ detail: `The ${header} header names another site than the Host header` })
 }
+
+const refuseWriting = ({ method }: HttpServerRequest.HttpServerRequest) =>
+  READING.has(method)
+    ? undefined
+    : new Draining({ detail: "It finishes what is under way and takes nothing new: try again once it runs" })
 
 const originOf = (url: string): string => (URL.canParse(url) ? new URL(url).origin : "null")
 

@@ -35,6 +35,8 @@ export class Visit extends Context.Service<
 export interface Gate {
   /** Lets a request in, unless there are too many; `isUrgent` ones always. */
   readonly enter: (isUrgent: boolean) => Visit["Service"] | undefined
+  /** Returns once no request is worked on. */
+  readonly idle: Effect.Effect<void>
 }
 
 /** @param limits for tests; those of this file when absent */
@@ -43,6 +45,8 @@ export const makeGate = ({ requests = REQUESTS_MAX, bytes: bytesMax = BODIES_BYT
   let bytesHeld = 0
   /** Those whose bodies are coming in, the longest first. */
   const incoming = new Set<{ readonly giveUp: () => void }>()
+  /** Who waits until there is nothing to do. */
+  const idlers = new Set<() => void>()
 
   const enter = (): Visit["Service"] => {
     let bytesOwn = 0
@@ -62,6 +66,7 @@ export const makeGate = ({ requests = REQUESTS_MAX, bytes: bytesMax = BODIES_BYT
     const pause = () => {
       if (isWorking) working--
       isWorking = false
+      if (working === 0) for (const resume of idlers) resume()
     }
     const goOn = (): boolean => {
       if (working >= requests) return false
@@ -107,7 +112,15 @@ export const makeGate = ({ requests = REQUESTS_MAX, bytes: bytesMax = BODIES_BYT
     }
   }
 
-  return { enter: (isUrgent) => (isUrgent || working < requests ? enter() : undefined) }
+  return {
+    enter: (isUrgent) => (isUrgent || working < requests ? enter() : undefined),
+    idle: Effect.callback<void>((resume) => {
+      if (working === 0) return resume(Effect.void)
+      const end = () => resume(Effect.void)
+      idlers.add(end)
+      return Effect.sync(() => void idlers.delete(end))
+    })
+  }
 }
 
 export const TRY_AGAIN = "There is more to do than the agent can: try again in a moment"

@@ -1,5 +1,6 @@
 import { EventBusPort } from "@event-service-agent/platform/event-bus"
 import { Outbox } from "@event-service-agent/platform/outbox"
+import { Stopping } from "@event-service-agent/platform/stopping"
 import { logRefusal, type StorageError } from "@event-service-agent/platform/storage-error"
 import { Transaction } from "@event-service-agent/platform/transaction"
 import type { Consumer } from "@event-service-agent/schemas/envelope"
@@ -86,11 +87,15 @@ export const layerAccess = HttpApiBuilder.group(Api, "access", (handlers) =>
 )
 
 export const layerHealth = HttpApiBuilder.group(Api, "health", (handlers) =>
-  Effect.map(withServices<EventBusPort | Outbox | Transaction>(), (served) =>
+  Effect.map(withServices<EventBusPort | Outbox | Stopping | Transaction>(), (served) =>
     handlers.handleAll({
       live: () => Effect.succeed({ status: "ok" as const }),
       ready: Effect.fnUntraced(
         function* () {
+          if ((yield* Stopping).isOpen()) {
+            const detail = "The agent is stopping: it waits for calls under way, and takes no new ones"
+            return yield* new NotReady({ detail, checks: { service: "draining" } })
+          }
           const outbox = yield* Outbox
           const transaction = yield* Transaction
           const refusal = yield* transaction.refusal

@@ -171,10 +171,16 @@ export class Overloaded extends HttpApiError.Problem<Overloaded>()(
   { correlationId }
 ) {}
 
+export class Draining extends HttpApiError.Problem<Draining>()(
+  "Draining",
+  { type: urn("draining"), status: 503, title: "The agent is stopping" },
+  { correlationId }
+) {}
+
 export class NotReady extends HttpApiError.Problem<NotReady>()(
   "NotReady",
   { type: urn("not-ready"), status: 503, title: "The agent is not ready" },
-  { correlationId, checks: Schema.Record(Schema.String, Schema.Literals(["ok", "failed"])) }
+  { correlationId, checks: Schema.Record(Schema.String, Schema.Literals(["ok", "draining", "failed"])) }
 ) {}
 
 /** What any route may answer. */
@@ -188,7 +194,7 @@ export const anywhere = [
   Overloaded
 ] as const
 /** What any route that changes something may answer besides. */
-export const whenWriting = [ForeignOrigin] as const
+export const whenWriting = [ForeignOrigin, Draining] as const
 /** What any route that reads a body may answer besides. */
 export const withBody = [MalformedJson, ContentTooLarge, NotJson] as const
 /** What any route that asks for a key may answer besides. */

@@ -14,6 +14,7 @@ const makeWatchedGate = () => {
   const departures: Array<Promise<void>> = []
   let onEnter = () => {}
   const gate: Gate = {
+    ...inner,
     enter: (isUrgent) => {
       const visit = inner.enter(isUrgent)
       if (visit === undefined) return undefined

@@ -37,6 +37,22 @@ describe("the gate", () => {
   })
 
   it(
+    "is idle once the last request has left that is worked on",
+    live(
+      Effect.gen(function* () {
+        const gate = makeGate()
+        yield* gate.idle
+        const [one, other] = [entered(gate.enter(false)), entered(gate.enter(true))]
+        const idle = yield* Effect.forkChild(gate.idle, { startImmediately: true })
+        one.leave()
+        expect(idle.pollUnsafe()).toBeUndefined()
+        other.leave()
+        yield* Fiber.join(idle)
+      })
+    )
+  )
+
+  it(
     "does not count a request whose body is still coming in",
     live(
       Effect.gen(function* () {

@@ -1,4 +1,4 @@
-import { BunHttpServer } from "@event-service-agent/adapters/bun/http-server"
+import { BunHttpServer, ListenerScope } from "@event-service-agent/adapters/bun/http-server"
 import * as Page from "@event-service-agent/adapters/bun/page"
 import * as FetchHttpClient from "@event-service-agent/adapters/http/fetch-http-client"
 import { HostResolver } from "@event-service-agent/adapters/http/host-resolver"
@@ -38,11 +38,10 @@ import { checkSecretKey, loadSecretKey } from "./secret-key.ts"
 import { layerTracing } from "./tracing.ts"
 import { embedded, overNats } from "./transport.ts"
 
-/** Requests under way get this long when the service stops. With execution's 20 s, three inboxes of 2 s and two relays: below 30 s. */
-const HTTP_DRAIN_MS = 3_000
-
 /**
- * The whole service. Whatever is provided is built first and released last, so that stopping drains from the edge in.
+ * The whole service. Whatever is provided is built first and released last, so that stopping drains from the edge in:
+ * at most 2 s for requests, 20 s for calls, 2 s for each of three inboxes, 1 s for the listener, and then the relays,
+ * which is less than 30 s. Until the modules have stopped, the listener answers who reads.
  *
  * @param execution the module that performs calls; tests put failures between it and its ports
  * @param resolver finds the addresses of targets; tests have their own
@@ -73,6 +72,7 @@ export const layer = (
         Layer.provide(transport.desk),
         Layer.provide(execution),
         Layer.provide(Orchestration.layer({ total: settings.inFlightMax, perTenant: settings.inFlightPerTenantMax })),
+        Layer.provide(ListenerScope.layer),
         Layer.provide(Layer.effectDiscard(checkSecretKey(settings.secretKeyFile))),
         Layer.provide(platform)
       )
@@ -99,7 +99,7 @@ const layerHttp = (
   { host, port, allowedHosts, isKeyed, limits, nats, inFlightMax, inFlightPerTenantMax }: Settings,
   echoPort: number | null
 ) =>
-  BunHttpServer.layer({ host, port, drainMs: HTTP_DRAIN_MS }).pipe(
+  BunHttpServer.layer({ host, port }).pipe(
     Layer.provide(
       Api.layer({
         hosts: allowedHosts,

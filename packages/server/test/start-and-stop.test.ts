@@ -171,12 +171,7 @@ describe("a service that is told to stop", () => {
 
     service.signal("SIGTERM")
     service.signal("SIGTERM")
-    const isClosed = () =>
-      service.fetch("/health/live").then(
-        () => false,
-        () => true
-      )
-    await until("it takes no more requests", isClosed)
+    await until("it is draining", async () => (await service.fetch("/health/ready")).status === 503)
     service.signal("SIGINT")
     held.resolve()
     const { exitCode, stderr } = await service.ended()
@@ -193,6 +188,48 @@ describe("a service that is told to stop", () => {
     expect(target.count).toBe(inFlight)
   }, 20_000)
 
+  it("tells who asks, lets them read, and takes nothing new, until all is done", async () => {
+    const held = Promise.withResolvers<void>()
+    await using target = countingTarget(async () => {
+      await held.promise
+      return new Response("ok")
+    })
+    await using service = await Service.start({ EGRESS_ALLOW: target.host })
+    const { serviceCallId } = await submit(service, TENANT, { ...call(target.url), tags: ["a"] })
+    const waiting = service.fetch(callsOf(TENANT), {
+      ...json(call(target.url)),
+      headers: { "content-type": "application/json", prefer: "wait=20" }
+    })
+    const { body: events = null } = await service.fetch(`${callsOf(TENANT)}/events`)
+    await until("both are under way", () => target.count === 2)
+
+    service.signal("SIGTERM")
+    await until("it is draining", async () => (await service.fetch("/health/ready")).status === 503)
+    const ready = await (await service.fetch("/health/ready")).json()
+    expect(ready).toMatchObject({ title: "The agent is not ready", checks: { service: "draining" } })
+    expect((await service.fetch("/health/live")).status).toBe(200)
+    expect((await service.fetch("/metrics")).status).toBe(200)
+    expect((await detailOf(service, TENANT, serviceCallId)).status).toBe("Running")
+    await new Response(events).text()
+    const writes = ["", `/${serviceCallId}/cancel`].map((path) => service.fetch(callsOf(TENANT) + path, json({})))
+    const tags = service.fetch(`${callsOf(TENANT)}/${serviceCallId}/tags`, { ...json({ tags: [] }), method: "PUT" })
+    for (const refused of await Promise.all([...writes, tags])) {
+      expect(refused.status).toBe(503)
+      expect(refused.headers.get("retry-after")).toBe("1")
+      expect(refused.headers.get("connection")).toBe("close")
+      expect((await refused.json()).type).toBe("urn:event-service-agent:problem:draining")
+    }
+    held.resolve()
+    // Who has waited for the outcome gets it.
+    const waited = await waiting
+    expect({ status: waited.status, call: await waited.json() }).toMatchObject({
+      status: 200,
+      call: { status: "Succeeded" }
+    })
+    expect((await service.ended()).exitCode).toBe(0)
+    expect(target.count).toBe(2)
+  }, 20_000)
+
   it("under load keeps every call that it acknowledged, and leaves no outcome unknown", async () => {
     await using target = countingTarget(async () => {
       await Bun.sleep(20)
@@ -204,7 +241,7 @@ describe("a service that is told to stop", () => {
     const submitUntilRefused = async (): Promise<void> => {
       for (;;) {
         const answer = await service.fetch(callsOf(TENANT), json(call(target.url))).catch(() => undefined)
-        if (answer === undefined) return
+        if (answer === undefined || answer.status === 503) return
         expect(answer.status).toBe(202)
         acknowledged.push((await answer.json()).serviceCallId)
       }

@@ -1,5 +1,4 @@
-import { Stopping } from "@event-service-agent/platform/stopping"
-import { Context, Effect, Layer, Schema, type Scope } from "effect"
+import { Context, Effect, Layer, Schema, Scope } from "effect"
 import { HttpEffect, HttpRouter, type HttpServerRequest } from "effect/http"
 import { codeOf } from "../error-code.ts"
 
@@ -15,15 +14,15 @@ export const IDLE_SECONDS_MAX = 10
 const STREAM_IDLE_SECONDS_MAX = 30
 /** The same until an answer that the client would wait for, up to 60 seconds, is there. */
 const WAITING_SECONDS_MAX = 70
-/** How long requests that are under way may take when the server stops. */
-export const DRAIN_MS = 20_000
+/** How long answers that are under way may take when the listener closes. */
+export const CLOSING_MS = 1_000
 
 export interface BunHttpServerOptions {
   readonly host: string
   /** 0 takes any free port. */
   readonly port: number
-  /** Milliseconds for requests under way to end when the server stops; `DRAIN_MS` when absent. */
-  readonly drainMs?: number
+  /** Milliseconds for answers under way when the listener closes; `CLOSING_MS` when absent. */
+  readonly closingMs?: number
 }
 
 /** The server could not begin to listen. */
@@ -31,7 +30,17 @@ export class ListenFailed extends Schema.TaggedError<ListenFailed>()("ListenFail
   message: Schema.String
 }) {}
 
-/** An HTTP server for the routes of the router, until the scope ends: then it lets requests under way finish. */
+/**
+ * The scope whose end closes the listener. Its layer is built before the modules and so outlasts them: whoever asks while
+ * they finish their work is told so, rather than refused a connection.
+ */
+export class ListenerScope extends Context.Service<ListenerScope, Scope.Scope>()(
+  "@event-service-agent/adapters/ListenerScope"
+) {
+  static readonly layer = Layer.effect(ListenerScope, Effect.scope)
+}
+
+/** An HTTP server for the routes of the router, until the listener's scope ends: then it lets answers under way finish. */
 export class BunHttpServer extends Context.Service<
   BunHttpServer,
   {
@@ -46,9 +55,9 @@ export class BunHttpServer extends Context.Service<
     )
 }
 
-const serve = Effect.fnUntraced(function* ({ host, port, drainMs = DRAIN_MS }: BunHttpServerOptions) {
+const serve = Effect.fnUntraced(function* ({ host, port, closingMs = CLOSING_MS }: BunHttpServerOptions) {
   const router = yield* HttpRouter.HttpRouter
-  const stopping = yield* Stopping
+  const listenerScope = yield* ListenerScope
   const context = yield* Effect.context<never>()
   const handle = HttpEffect.toWebHandlerWith<never, HttpServerRequest.HttpServerRequest | Scope.Scope>(context)(
     router.asHttpEffect()
@@ -78,19 +87,16 @@ const serve = Effect.fnUntraced(function* ({ host, port, drainMs = DRAIN_MS }: B
       catch: (cause) => new ListenFailed({ message: explain(cause, host, port) })
     }),
     (server) =>
-      Effect.andThen(
-        stopping.open,
-        Effect.promise(() => server.stop())
-      ).pipe(
+      Effect.promise(() => server.stop()).pipe(
         Effect.timeoutOrElse({
-          duration: drainMs,
+          duration: closingMs,
           orElse: () =>
             Effect.logWarning(`${server.pendingRequests} requests did not end in time and are cut off`).pipe(
               Effect.andThen(Effect.promise(() => server.stop(true)))
             )
         })
       )
-  )
+  ).pipe(Scope.provide(listenerScope))
   return BunHttpServer.of({ url: server.url })
 })
 

@@ -3,10 +3,11 @@ import * as Api from "@event-service-agent/api/api"
 import { layerStores } from "@event-service-agent/api/testing"
 import { Effect, Layer } from "effect"
 import { HttpRouter } from "effect/http"
-import { BunHttpServer } from "../../src/bun/http-server.ts"
+import { BunHttpServer, ListenerScope } from "../../src/bun/http-server.ts"
 
 /** The api module on a real server, any free port, over stores in memory. */
 export const layerApiServer = BunHttpServer.layer({ host: "127.0.0.1", port: 0 }).pipe(
+  Layer.provide(ListenerScope.layer),
   Layer.provide(Api.layer({ hosts: ["agent.example"] })),
   Layer.provide(HttpRouter.layer)
 )

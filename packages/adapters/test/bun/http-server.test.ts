@@ -1,9 +1,8 @@
-import { Stopping } from "@event-service-agent/platform/stopping"
 import { live } from "@event-service-agent/platform/testing"
 import { Deferred, Effect, Exit, Fiber, Layer, Scope } from "effect"
 import { HttpRouter, HttpServerResponse } from "effect/http"
 import { describe, expect, it } from "vitest"
-import { BUN_BODY_BYTES_MAX, BunHttpServer, type BunHttpServerOptions } from "../../src/bun/http-server.ts"
+import { BUN_BODY_BYTES_MAX, BunHttpServer, type BunHttpServerOptions, ListenerScope } from "../../src/bun/http-server.ts"
 
 const LOOPBACK = { host: "127.0.0.1", port: 0 }
 
@@ -19,7 +18,7 @@ const start = Effect.fnUntraced(function* (options: BunHttpServerOptions) {
   const layer = BunHttpServer.layer(options).pipe(
     Layer.provide(HttpRouter.add("GET", "/slow", slow)),
     Layer.provide(HttpRouter.layer),
-    Layer.provide(Stopping.layer)
+    Layer.provide(ListenerScope.layer)
   )
   const context = yield* Layer.buildWithScope(layer, scope)
   const { url } = yield* Effect.provideContext(BunHttpServer, context)
@@ -51,7 +50,7 @@ describe("BunHttpServer", () => {
     "cuts off requests that do not end in time",
     live(
       Effect.gen(function* () {
-        const server = yield* start({ ...LOOPBACK, drainMs: 20 })
+        const server = yield* start({ ...LOOPBACK, closingMs: 20 })
         const answer = yield* Effect.forkChild(Effect.exit(get(server.url, "/slow")))
         yield* Deferred.await(server.asked)
         yield* server.stop
