@@ -280,7 +280,10 @@ const AccessGroup = HttpApiGroup.make("access")
       success: NewKey.pipe(HttpApiSchema.status(201)),
       error: [TooManyKeys, ...withKey, ...withBody, ...whenWriting]
     }).annotateMerge(
-      OpenApi.annotations({ summary: "Make a key", description: "A tenant has at most 20 that are live." })
+      OpenApi.annotations({
+        summary: "Make a key",
+        description: "Of one tenant and label at most 2 are live, of a tenant at most 20."
+      })
     ),
     HttpApiEndpoint.delete("revokeKey", "/api/admin/keys/:keyId", {
       params: { keyId: KeyId },
@@ -303,7 +306,13 @@ const Health = HttpApiGroup.make("health")
         status: Schema.Literals(["ok", "degraded"]).annotate({
           description: "degraded: calls are accepted and kept, and go on later; detail says why"
         }),
-        checks: Schema.Struct({ storage: Schema.Literal("ok"), bus: Schema.Literals(["ok", "degraded"]) }),
+        checks: Schema.Struct({
+          storage: Schema.Literal("ok"),
+          bus: Schema.Literals(["ok", "degraded"]),
+          executors: Schema.optionalKey(Schema.Literals(["ok", "degraded"])).annotate({
+            description: "Where only executors elsewhere send"
+          })
+        }),
         detail: Schema.optionalKey(Schema.String)
       }),
       error: NotReady

@@ -163,7 +163,7 @@ export const layerServiceCalls = (caps: Caps, limits: TenantLimits) =>
               deadLetter,
               waiting: yield* reader.waiting(params),
               now: yield* DateTime.now,
-              trouble: Option.getOrUndefined(yield* bus.trouble)
+              trouble: (yield* bus.health).find(({ trouble }) => trouble !== undefined)?.trouble
             })
           }, served)
         )

@@ -105,16 +105,15 @@ export const layerHealth = HttpApiBuilder.group(Api, "health", (handlers) =>
           }
           yield* outbox.deadLetters(1)
           const bus = yield* EventBusPort
-          const trouble = yield* bus.trouble
-          const storage = "ok" as const
-          return Option.match(trouble, {
-            onNone: () => ({ status: "ok" as const, checks: { storage, bus: "ok" as const } }),
-            onSome: (why) => ({
-              status: "degraded" as const,
-              checks: { storage, bus: "degraded" as const },
-              detail: `Calls are accepted and kept. ${why}`
-            })
-          })
+          const parts = yield* bus.health
+          const troubles = parts.flatMap(({ trouble }) => (trouble === undefined ? [] : [trouble]))
+          const checks = {
+            storage: "ok" as const,
+            bus: "ok" as const,
+            ...Object.fromEntries(parts.map(({ part, trouble }) => [part, trouble === undefined ? "ok" : "degraded"]))
+          }
+          if (troubles.length === 0) return { status: "ok" as const, checks }
+          return { status: "degraded" as const, checks, detail: `Calls are accepted and kept. ${troubles.join(". ")}` }
         },
         Effect.catchTag("StorageError", (error) =>
           logRefusal("not ready, since it cannot be read", error).pipe(

@@ -63,6 +63,11 @@ const gateOf = ({ call, waiting, caps, now, trouble, deadLetter }: Known): AtGat
     const summary = `The module ${consumer} failed ${attempts} times on a message of this call: ${error}. Replay or discard the dead letter`
     return { gate: "dead-letter", summary, nextWakeUpAt: null, numbers: { attempts } }
   }
+  if (waiting.retry !== null) {
+    const { consumer, attempts, at } = waiting.retry
+    const summary = `The module ${consumer} failed on a message of this call, and tries again; the log says why.`
+    return { gate: "queued", summary, nextWakeUpAt: at, numbers: { attempts } }
+  }
   const isPast = call.status === "Scheduled" && !waiting.isDue && toMillis(call.dueAt) <= toMillis(now)
   const waitsForMessage = call.status === "Submitted" || isPast || (call.status === "Running" && call.attempt === null)
   if (trouble !== undefined && waitsForMessage) {
@@ -77,9 +82,7 @@ const gateOf = ({ call, waiting, caps, now, trouble, deadLetter }: Known): AtGat
   if (call.status === "Scheduled" && !waiting.isDue) {
     const inMs = toMillis(call.dueAt) - toMillis(now)
     const summary =
-      inMs > 0
-        ? `Waits for its due time, in ${inMs} ms.`
-        : `Its due time was ${-inMs} ms ago, the timer is about to fire.${behind}`
+      inMs > 0 ? "Waits for its due time." : `Its due time was ${-inMs} ms ago, the timer is about to fire.${behind}`
     return {
       gate: "timer",
       summary,
@@ -103,25 +106,27 @@ const gateOf = ({ call, waiting, caps, now, trouble, deadLetter }: Known): AtGat
 }
 
 const waitsForPlace = (waiting: WaitingFacts, caps: Caps): AtGate => {
-  const { runningOfTenant, runningOfAll, dueBefore } = waiting
+  const { runningOfTenant, runningOfAll, dueBefore, placeFreeAtOfTenant, placeFreeAtOfAll } = waiting
   const numbers = { runningOfTenant, tenantCap: caps.perTenant, runningOfAll, globalCap: caps.total, dueBefore }
   const ahead = `Before it: ${dueBefore} of the tenant's calls.`
-  const at = (gate: Gate, summary: string): AtGate => ({
+  const at = (gate: Gate, summary: string, nextWakeUpAt: DateTime.Utc | null = null): AtGate => ({
     gate,
     summary: `${summary} ${ahead}`,
-    nextWakeUpAt: null,
+    nextWakeUpAt,
     numbers
   })
   if (runningOfTenant >= caps.perTenant) {
     return at(
       "tenant-cap",
-      `Due; of the tenant ${runningOfTenant} calls are in flight, at most ${caps.perTenant} may be (IN_FLIGHT_PER_TENANT_MAX).`
+      `Due; of the tenant ${runningOfTenant} calls are in flight, at most ${caps.perTenant} may be (IN_FLIGHT_PER_TENANT_MAX).`,
+      placeFreeAtOfTenant
     )
   }
   return runningOfAll >= caps.total
     ? at(
         "global-cap",
-        `Due; of all tenants ${runningOfAll} calls are in flight, at most ${caps.total} may be (IN_FLIGHT_MAX).`
+        `Due; of all tenants ${runningOfAll} calls are in flight, at most ${caps.total} may be (IN_FLIGHT_MAX).`,
+        placeFreeAtOfAll
       )
     : at("turn", "Due; it is released when it is its tenant's turn.")
 }

@@ -35,7 +35,16 @@ const layerReader = Layer.effect(
       ),
     sealed: () => Effect.succeedNone,
     waiting: () =>
-      Effect.succeed({ isDue: false, runningOfTenant: 0, runningOfAll: 0, dueBefore: 0, overdueTimers: 0 }),
+      Effect.succeed({
+        isDue: false,
+        runningOfTenant: 0,
+        runningOfAll: 0,
+        dueBefore: 0,
+        placeFreeAtOfTenant: null,
+        placeFreeAtOfAll: null,
+        overdueTimers: 0,
+        retry: null
+      }),
     counts: () => Effect.succeed({ statuses: new Map(), tags: [] })
   }))
 )

@@ -26,6 +26,13 @@ type ServicesOf<H extends object> = Exclude<
   UnitOfWork
 >
 
+/** Something outside that messages need on their way. */
+export interface PartHealth {
+  readonly part: "bus" | "executors"
+  /** Why messages wait, for people; they are stored, and go on when it is over. `undefined` while all is well. */
+  readonly trouble: string | undefined
+}
+
 /**
  * How modules reach each other. A published message takes effect exactly once at each of its consumers, in order per
  * service call; calls do not wait for each other. A handler that fails is tried again with backoff, and after ten
@@ -50,8 +57,8 @@ export class EventBusPort extends Context.Service<
      * Returns how many; none when there is no broker.
      */
     readonly republish: (since: DateTime.Utc) => Effect.Effect<Option.Option<number>, StorageError>
-    /** Why messages wait at the moment, for people; they are stored, and go on when it is over. */
-    readonly trouble: Effect.Effect<Option.Option<string>>
+    /** How what the bus needs is at the moment. */
+    readonly health: Effect.Effect<ReadonlyArray<PartHealth>, StorageError>
   }
 >()("@event-service-agent/platform/EventBusPort") {
   /**
@@ -146,7 +153,7 @@ const makeEmbedded = Effect.fnUntraced(function* () {
     replay: (consumer, seq, key) => transaction.run(ifSo(outbox.revive(consumer, seq), goOn(consumer, key))),
     discard: (consumer, seq, key) => transaction.run(ifSo(outbox.discard(consumer, seq), goOn(consumer, key))),
     republish: () => Effect.succeedNone,
-    trouble: Effect.succeedNone
+    health: Effect.succeed([{ part: "bus", trouble: undefined }])
   })
 })
 

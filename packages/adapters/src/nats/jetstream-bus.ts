@@ -1,4 +1,11 @@
-import { EventBusPort, type Handlers, handleOf, ifSo, publishAtEnd } from "@event-service-agent/platform/event-bus"
+import {
+  EventBusPort,
+  type Handlers,
+  handleOf,
+  ifSo,
+  type PartHealth,
+  publishAtEnd
+} from "@event-service-agent/platform/event-bus"
 import { logMessage } from "@event-service-agent/platform/message-log"
 import { type Entry, Outbox, type Relay } from "@event-service-agent/platform/outbox"
 import { logRetry, retryStorage } from "@event-service-agent/platform/storage-error"
@@ -18,6 +25,9 @@ import { RelayStore } from "./relay-store.ts"
 const FIRST_PATIENCE = { left: 8, next: 16 }
 /** How often it is looked for messages that the broker has had for too long. */
 const LOOKS_PER_WAIT = 4
+
+/** Seconds that a call may wait for an executor elsewhere before that is trouble. */
+const EXECUTORS_SILENT_S_MAX = 10
 
 export interface JetStreamBusOptions {
   /** Milliseconds after which a message that the broker has, and nobody has handled, is published once more. */
@@ -115,10 +125,15 @@ export const layer = ({ republishAfterMs, consumedElsewhere = [] }: JetStreamBus
           }),
         replay: (consumer, seq, key) => transaction.run(ifSo(outbox.revive(consumer, seq), goOn(consumer, key))),
         discard: (consumer, seq, key) => transaction.run(ifSo(outbox.discard(consumer, seq), goOn(consumer, key))),
-        trouble: Effect.gen(function* () {
+        health: Effect.gen(function* () {
           const ofInboxes = [...inboxes.values()].map((inbox) => inbox.trouble())
           const troubles = [yield* broker.trouble, yield* work.trouble, yield* events.trouble, ...ofInboxes]
-          return Option.firstSomeOf(troubles)
+          const parts: Array<PartHealth> = [
+            { part: "bus", trouble: Option.getOrUndefined(Option.firstSomeOf(troubles)) }
+          ]
+          if (!consumedElsewhere.includes("execution")) return parts
+          const since = yield* store.unhandledSince("execution")
+          return [...parts, { part: "executors", trouble: troubleOfExecutors(since, yield* Clock.currentTimeMillis) }]
         }),
         republish: Effect.fnUntraced(function* (since) {
           let count = 0
@@ -146,6 +161,13 @@ const hasPending = Effect.fnUntraced(function* (broker: Broker["Service"], consu
   })
   return yield* Effect.catch(pending, () => Effect.as(broker.check, false))
 })
+
+const troubleOfExecutors = (waitingSince: number | null, now: number): string | undefined => {
+  const seconds = waitingSince === null ? 0 : Math.round((now - waitingSince) / 1_000)
+  return seconds < EXECUTORS_SILENT_S_MAX
+    ? undefined
+    : `Calls have been waiting for an executor for ${seconds} s: none runs, or all are busy or cannot reach NATS`
+}
 
 /** Its module gets a message over the work stream, and everybody who listens gets the events. */
 const recipientsOf = ({ type }: Message): ReadonlyArray<Consumer | Relay> => {

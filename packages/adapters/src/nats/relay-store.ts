@@ -77,6 +77,8 @@ export class RelayStore extends Context.Service<
       after: number,
       now: number
     ) => Effect.Effect<{ readonly count: number; readonly last: number | undefined }, StorageError, UnitOfWork>
+    /** When the oldest message was written that a module has yet to handle, behind no dead letter; milliseconds since 1970. */
+    readonly unhandledSince: (consumer: Consumer) => Effect.Effect<number | null, StorageError>
     /** How many messages wait for the broker, and when the oldest was written, in milliseconds since 1970. */
     readonly backlog: (
       relay: Relay

@@ -13,13 +13,16 @@ export const AGAIN_MAX = 1_000
 const list = (texts: ReadonlyArray<string>): string => texts.map((text) => `'${text}'`).join(", ")
 const EVENTS = list(Object.values(catalogue).flatMap(({ kind, type }) => (kind === "event" ? [type] : [])))
 
-/** A row for the relay, from what a module has not handled. */
-const AGAIN = `
-  INSERT INTO deliveries (consumer, seq, tenant_id, service_call_id, attempts, available_at)
-  SELECT 'relay-work', d.seq, d.tenant_id, d.service_call_id, ?, 0 FROM deliveries d
+/** What a module has not handled, behind no dead letter. */
+const UNHANDLED = `FROM deliveries d
   WHERE d.consumer = ? AND NOT EXISTS (
     SELECT 1 FROM dead_letters l
     WHERE l.tenant_id = d.tenant_id AND l.service_call_id = d.service_call_id AND l.consumer = d.consumer)`
+
+/** A row for the relay, from each of these. */
+const AGAIN = `
+  INSERT INTO deliveries (consumer, seq, tenant_id, service_call_id, attempts, available_at)
+  SELECT 'relay-work', d.seq, d.tenant_id, d.service_call_id, ?, 0 ${UNHANDLED}`
 
 export const layer = Layer.effect(
   RelayStore,
@@ -72,6 +75,9 @@ export const layer = Layer.effect(
          SELECT min(d.seq) FROM deliveries d WHERE d.consumer = ?1)) AS oldestAt
        FROM deliveries WHERE consumer = ?1`
     )
+    const unhandledSince = reader.prepare<{ readonly at: number }>(
+      `SELECT timestamp AS at FROM outbox WHERE seq = (SELECT d.seq ${UNHANDLED} ORDER BY d.seq LIMIT 1)`
+    )
 
     return RelayStore.of({
       waiting: Effect.fnUntracedEager(function* (relay, limit) {
@@ -111,6 +117,7 @@ export const layer = Layer.effect(
         const { changes } = yield* eventsAgain.run(now, after, last, since)
         return { count: changes, last }
       }),
+      unhandledSince: (consumer) => Effect.mapEager(unhandledSince.first(consumer), (row) => row?.at ?? null),
       backlog: (relay) => Effect.mapEager(backlog.all(relay), ([row]) => row ?? { count: 0, oldestAt: null })
     })
   })

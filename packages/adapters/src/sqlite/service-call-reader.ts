@@ -9,9 +9,10 @@ import {
   type ServiceCallSummary,
   type Status
 } from "@event-service-agent/orchestration/ports/service-call-reader"
+import { CONSUMERS, type Consumer } from "@event-service-agent/schemas/envelope"
 import type { TenantId } from "@event-service-agent/schemas/ids"
 import { STARRED } from "@event-service-agent/schemas/tags"
-import { toMillis } from "@event-service-agent/schemas/time"
+import { fromMillis, toMillis } from "@event-service-agent/schemas/time"
 import { Clock, type DateTime, Effect, Layer, Option } from "effect"
 import type { Prepared } from "../bun/sqlite.ts"
 import { ReadConnection } from "./database.ts"
@@ -22,7 +23,15 @@ interface WaitingRow {
   readonly running_of_tenant: number
   readonly running_of_all: number
   readonly due_before: number
+  readonly place_free_at_of_tenant: number | null
+  readonly place_free_at_of_all: number | null
   readonly overdue_timers: number
+}
+
+interface RetryRow {
+  readonly consumer: Consumer
+  readonly attempts: number
+  readonly at: number
 }
 
 /** All but the sealed request, which nobody lists and which may be large. */
@@ -48,7 +57,16 @@ export const layer = Layer.effect(
          (SELECT count(*) FROM service_calls WHERE status = 'Running') AS running_of_all,
          (SELECT count(*) FROM service_calls w JOIN service_calls c ON c.tenant_id = ?1 AND c.service_call_id = ?2
           WHERE w.tenant_id = ?1 AND w.is_due = 1 AND (w.due_at, w.accepted_at) < (c.due_at, c.accepted_at)) AS due_before,
+         (SELECT min(attempt_started_at + timeout_ms) FROM service_calls WHERE tenant_id = ?1 AND status = 'Running')
+           AS place_free_at_of_tenant,
+         (SELECT min(attempt_started_at + timeout_ms) FROM service_calls WHERE status = 'Running')
+           AS place_free_at_of_all,
          (SELECT count(*) FROM timer_schedules WHERE due_at <= ?3) AS overdue_timers`
+    )
+    const retry = reader.prepare<RetryRow>(
+      `SELECT consumer, attempts, available_at AS at FROM deliveries
+       WHERE consumer IN (${CONSUMERS.map((consumer) => `'${consumer}'`).join(", ")})
+         AND tenant_id = ? AND service_call_id = ? AND attempts > 0 ORDER BY seq LIMIT 1`
     )
     const countStatuses = reader.prepare<{ readonly name: Status; readonly calls: number }>(
       "SELECT name, calls FROM service_call_counts WHERE tenant_id = ? AND kind = 'status' AND calls > 0"
@@ -79,12 +97,16 @@ export const layer = Layer.effect(
       waiting: Effect.fnUntraced(function* (key) {
         const now = yield* Clock.currentTimeMillis
         const row = yield* waiting.first(key.tenantId, key.serviceCallId, now)
+        const retried = yield* retry.first(key.tenantId, key.serviceCallId)
         return {
           isDue: row?.is_due === 1,
           runningOfTenant: row?.running_of_tenant ?? 0,
           runningOfAll: row?.running_of_all ?? 0,
           dueBefore: row?.due_before ?? 0,
-          overdueTimers: row?.overdue_timers ?? 0
+          placeFreeAtOfTenant: timeOrNull(row?.place_free_at_of_tenant),
+          placeFreeAtOfAll: timeOrNull(row?.place_free_at_of_all),
+          overdueTimers: row?.overdue_timers ?? 0,
+          retry: retried === undefined ? null : { ...retried, at: fromMillis(retried.at) }
         }
       }),
       counts: Effect.fnUntraced(function* (tenantId) {
@@ -97,6 +119,9 @@ export const layer = Layer.effect(
     })
   })
 )
+
+const timeOrNull = (millis: number | null | undefined): DateTime.Utc | null =>
+  millis == null ? null : fromMillis(millis)
 
 /**
  * The list as SQL: newest accepted first. One tag drives the query through the tags' own order, one status through the

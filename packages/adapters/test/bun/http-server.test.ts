@@ -2,7 +2,12 @@ import { live } from "@event-service-agent/platform/testing"
 import { Deferred, Effect, Exit, Fiber, Layer, Scope } from "effect"
 import { HttpRouter, HttpServerResponse } from "effect/http"
 import { describe, expect, it } from "vitest"
-import { BUN_BODY_BYTES_MAX, BunHttpServer, type BunHttpServerOptions, ListenerScope } from "../../src/bun/http-server.ts"
+import {
+  BUN_BODY_BYTES_MAX,
+  BunHttpServer,
+  type BunHttpServerOptions,
+  ListenerScope
+} from "../../src/bun/http-server.ts"
 
 const LOOPBACK = { host: "127.0.0.1", port: 0 }
 

@@ -1,4 +1,5 @@
 import type { StorageError } from "@event-service-agent/platform/storage-error"
+import type { Consumer } from "@event-service-agent/schemas/envelope"
 import type { OnUnknown, RedactedRequest } from "@event-service-agent/schemas/http-request"
 import type { CorrelationId, ServiceCallId, ServiceCallKey, TenantId } from "@event-service-agent/schemas/ids"
 import type { ErrorMeta, ResponseMeta } from "@event-service-agent/schemas/outcome"
@@ -79,8 +80,13 @@ export interface WaitingFacts {
   readonly runningOfAll: number
   /** The tenant's calls that wait for a place and were due before it. */
   readonly dueBefore: number
+  /** When the first of the attempts under way ends at the latest, of the tenant and of all; `null` while none is. */
+  readonly placeFreeAtOfTenant: DateTime.Utc | null
+  readonly placeFreeAtOfAll: DateTime.Utc | null
   /** Timers of all tenants whose time has come and that have not fired. */
   readonly overdueTimers: number
+  /** A message of the call that a module has failed on, and tries again. */
+  readonly retry: { readonly consumer: Consumer; readonly attempts: number; readonly at: DateTime.Utc } | null
 }
 
 /** How many calls a tenant has. */

@@ -4,6 +4,7 @@ import { detailOf, submit, TERMINAL } from "../client.ts"
 import { countingTarget } from "../counting-target.ts"
 import { itNeeds } from "../faults/needs.ts"
 import { removeLeftovers, Service, temporaryFolder } from "../process.ts"
+import { stored } from "../stored.ts"
 import { until } from "../until.ts"
 import { startExecutor } from "./executor.ts"
 import { missingNats, NatsServer } from "./nats-server.ts"
@@ -51,6 +52,38 @@ describe("executors elsewhere", () => {
       for (let number = 0; number < 10; number++) ids.push((await submit(service, TENANT, call("/"))).serviceCallId)
       for (const id of ids) expect((await ended(service, id)).status).toBe("Succeeded")
       held.resolve()
+    },
+    TEST_MS_MAX
+  )
+
+  itNeeds(
+    missingNats,
+    "are missed when there are none: the service says so, and goes on when one comes",
+    async () => {
+      await using nats = await NatsServer.start()
+      await using target = countingTarget()
+      const env = { NATS_URL: nats.url, EGRESS_ALLOW: target.host }
+      await using service = await Service.start({ ...env, EXECUTE_HERE: "off" })
+      const readiness = async () => (await service.fetch("/health/ready")).json()
+      const healthy = { status: "ok", checks: { storage: "ok", bus: "ok", executors: "ok" } }
+      await until("it is ready", async () => (await readiness()).status === "ok")
+      expect(await readiness()).toEqual(healthy)
+      const { serviceCallId } = await submit(service, TENANT, {
+        name: "a call",
+        requestSpec: { method: "POST", url: target.url }
+      })
+      const waiting = "SELECT seq FROM deliveries WHERE consumer = 'execution'"
+      await until("it waits for an executor", () => stored(service.dbPath, waiting).length === 1)
+      {
+        using database = new Database(service.dbPath)
+        database.run(`UPDATE outbox SET timestamp = timestamp - 60000 WHERE seq IN (${waiting})`)
+      }
+      const missed = await readiness()
+      expect(missed).toMatchObject({ status: "degraded", checks: { ...healthy.checks, executors: "degraded" } })
+      expect(missed.detail).toMatch(/Calls have been waiting for an executor for \d+ s: none runs/)
+      await using _one = await startExecutor(service.folder, env)
+      expect((await ended(service, serviceCallId)).status).toBe("Succeeded")
+      expect(await readiness()).toEqual(healthy)
     },
     TEST_MS_MAX
   )
