@@ -5,6 +5,7 @@ import type { TenantLimits } from "@event-service-agent/api/access/limits"
 import { type EgressAllow, parseEgressAllow } from "@event-service-agent/platform/egress-policy"
 import { Effect, type LogLevel, Result, Runtime, Schema } from "effect"
 import { type NatsSettings, readNatsSettings } from "./nats-settings.ts"
+import type { SettingKey } from "./settings-catalogue.ts"
 import { EXPORTS_IN_FLIGHT_MAX, readTracingSettings, type TracingSettings } from "./tracing-settings.ts"
 
 /** Everything that can be set, read once at the start. */
@@ -39,7 +40,12 @@ export interface Settings {
 }
 
 /** Reads one setting: the fallback when it is absent, and a problem noted when it does not parse. */
-export type ReadSetting = <A>(key: string, fallback: A, parse: (text: string) => A | undefined, expected: string) => A
+export type ReadSetting = <A>(
+  key: SettingKey,
+  fallback: A,
+  parse: (text: string) => A | undefined,
+  expected: string
+) => A
 
 /** Some settings are wrong. Holds a line for each: the key, the problem and the fix. Exit code 78 (EX_CONFIG). */
 export class InvalidSettings extends Schema.TaggedError<InvalidSettings>()("InvalidSettings", {
@@ -135,14 +141,14 @@ export const readSettings = Effect.fnUntraced(function* (environment: Environmen
       exportsMax === 0 ? "" : ` less ${exportsMax} for the export of spans`
     }`
   )
-  const readAge = (key: string, fallbackMs: number) =>
+  const readAge = (key: SettingKey, fallbackMs: number) =>
     read<number | null>(
       key,
       fallbackMs,
       (text) => (text === "off" ? null : ageMs(text)),
       "a time such as 30d, 12h, 15m or 45s, or off to keep for ever"
     )
-  const readLimit = (key: string, max: number, what: string) =>
+  const readLimit = (key: SettingKey, max: number, what: string) =>
     read<number | null>(
       key,
       null,

@@ -3,6 +3,7 @@ import type { BrokerOptions } from "@event-service-agent/adapters/nats/broker"
 import { PREFIX_DEFAULT } from "@event-service-agent/schemas/nats"
 import { Redacted } from "effect"
 import type { ReadSetting } from "./config.ts"
+import type { SettingKey } from "./settings-catalogue.ts"
 
 const OWNER_DIGITS = 16
 const REPUBLISH_AFTER_MS = 60_000
@@ -30,7 +31,7 @@ export const readNatsSettings = (
     serverList,
     "a comma list such as nats://127.0.0.1:4222 or tls://a:4222,tls://b:4222"
   )
-  const file = (key: string) => read<string | null>(key, null, (text) => text, "a file path")
+  const file = (key: SettingKey) => read<string | null>(key, null, (text) => text, "a file path")
   const settings = {
     prefix: read(
       "NATS_PREFIX",
