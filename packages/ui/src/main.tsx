@@ -8,11 +8,12 @@ import { startHealth } from "./state/health.ts"
 import { startKeyboard } from "./state/keyboard.ts"
 import { startLive } from "./state/live.ts"
 import { startRequest } from "./state/request.ts"
-import { tenant, view } from "./state/route.ts"
+import { startRoute, tenant, view } from "./state/route.ts"
 import { startStats } from "./state/stats.ts"
 import { startTheme } from "./state/theme.ts"
 
 startTheme()
+startRoute()
 startClock()
 startRequest()
 startCalls()

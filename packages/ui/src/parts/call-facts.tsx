@@ -5,10 +5,12 @@ import type { Detail } from "../lib/wire.ts"
 export const CallFacts = ({ call: { outcome, latenessMs } }: { readonly call: Detail }) => {
   if (outcome === null || outcome.type === "Cancelled") return null
   const answer = outcome.type === "Succeeded" ? outcome.response : outcome.error
+  // Nobody knows whether it left, and what was answered.
+  const isKnown = outcome.type === "Succeeded" || outcome.error.kind !== "OutcomeUnknown"
   const values = [
-    ["Status", answer.status === undefined ? "none" : String(answer.status)],
+    ["Status", answer.status === undefined ? (isKnown ? "none" : "unknown") : String(answer.status)],
     ["Duration", answer.latencyMs === undefined ? "–" : formatSpan(answer.latencyMs)],
-    ["Lateness", latenessMs === null ? "not sent" : formatSpan(latenessMs)],
+    ["Lateness", latenessMs === null ? (isKnown ? "not sent" : "unknown") : formatSpan(latenessMs)],
     ["Body", answer.bodyBytes === undefined ? "–" : formatBytes(answer.bodyBytes)]
   ] as const
   return (

@@ -1,7 +1,11 @@
 import type { FieldProblem, Problem } from "../lib/problem.ts"
+import { shortId } from "../lib/short-id.ts"
 import { visibleText } from "../lib/visible-text.ts"
 import { Copyable } from "./copyable.tsx"
 import { Icon } from "./icon.tsx"
+
+/** What is refused for a reason that the answer tells is in no log. */
+const LOGGED_FROM = 500
 
 interface Props {
   readonly problem: Problem
@@ -11,7 +15,7 @@ interface Props {
 }
 
 /** Why something did not work, and what can be done. */
-export const ProblemBox = ({ problem: { title, detail, correlationId }, errors = [], onRetry }: Props) => (
+export const ProblemBox = ({ problem: { status, title, detail, correlationId }, errors = [], onRetry }: Props) => (
   <div class="problem" role="alert">
     <Icon name="warn" />
     <div>
@@ -26,9 +30,9 @@ export const ProblemBox = ({ problem: { title, detail, correlationId }, errors =
           ))}
         </ul>
       )}
-      {correlationId !== "" && (
+      {correlationId !== "" && status >= LOGGED_FROM && (
         <p class="quiet">
-          In the log as <Copyable text={correlationId} shown={correlationId.slice(0, 8)} what="Correlation id" />
+          In the log as <Copyable text={correlationId} shown={shortId(correlationId)} what="Correlation id" />
         </p>
       )}
     </div>

@@ -27,7 +27,7 @@ export const TagsInput = ({ id, tags, placeholder, onChange, attributes = {} }: 
     <div class="tags-input" onClick={() => field.current?.focus()}>
       {tags.map((tag) => (
         <span class="chip" key={tag}>
-          {visibleLine(tag)}
+          <span class="chip-text">{visibleLine(tag)}</span>
           <button
             type="button"
             aria-label={`Remove the tag ${tag}`}

@@ -1,3 +1,4 @@
+import { shortId } from "../lib/short-id.ts"
 import { ProblemBox } from "../parts/problem-box.tsx"
 import { clearDraft, draft, fieldProblems, otherProblems, problem, send } from "../state/request.ts"
 import { openCall } from "../state/route.ts"
@@ -39,7 +40,7 @@ export const RequestView = () => {
           <p class="note">
             Made from{" "}
             <button type="button" class="linkish" onClick={() => openCall(clonedFrom)}>
-              {clonedFrom.slice(0, 8)}
+              {shortId(clonedFrom)}
             </button>
             . What is redacted there has to be entered again.
           </p>

@@ -28,7 +28,7 @@ const Nothing = () => (
   <p class="quiet nothing">
     {sendingSince.value === undefined
       ? "What the target answers shows here. A call that takes longer goes on without this page."
-      : "Stored. Waiting for the target…"}
+      : "Waiting for the outcome…"}
   </p>
 )
 

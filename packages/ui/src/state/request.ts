@@ -11,7 +11,7 @@ import {
   toSubmission,
   withoutSecrets
 } from "../lib/draft.ts"
-import type { FieldProblem, Problem } from "../lib/problem.ts"
+import { type FieldProblem, NO_ANSWER, type Problem } from "../lib/problem.ts"
 import type { Detail, Reference } from "../lib/wire.ts"
 import { ask, callsOf } from "./api.ts"
 import { recall, remember } from "./memory.ts"
@@ -23,6 +23,12 @@ const DRAFT_KEY = "draft"
 /** Seconds for which the service holds the answer back until the outcome is there. */
 const WAIT_SECONDS = 20
 const SAVE_MS = 300
+
+/** The form keeps its idempotency key, so that a second submission is the same call. */
+const NO_ANSWER_TO_CALL: Problem = {
+  ...NO_ANSWER,
+  detail: "Whether it got the call is not known. Send it again once the service is back: it stays one call."
+}
 
 const newKey = (): string => crypto.randomUUID()
 
@@ -113,9 +119,8 @@ export const send = async (): Promise<void> => {
   })
   sendingSince.value = undefined
   if (!answer.ok) {
-    problem.value = answer.problem
+    problem.value = answer.problem.status === 0 ? NO_ANSWER_TO_CALL : answer.problem
     fieldProblems.value = answer.problem.errors
-    // Whether it came there or not: with the same key, sending again is safe.
     return focusProblem()
   }
   const { value } = answer

@@ -1,6 +1,7 @@
 import { computed, signal } from "@preact/signals"
 import { type Address, formatAddress, NO_FILTER, parseAddress, TENANT, TENANT_DEFAULT } from "../lib/address.ts"
 import { recall, remember } from "./memory.ts"
+import { say } from "./notices.ts"
 
 const TENANT_KEY = "tenant"
 
@@ -24,6 +25,13 @@ window.addEventListener("popstate", (event) => {
   pagesBefore.value = cursorsIn(event.state)
   address.value = read()
 })
+
+/** Says so when the address names a tenant that there cannot be. */
+export const startRoute = (): void => {
+  const named = new URLSearchParams(location.search).get("tenant")
+  if (named === null || TENANT.test(named)) return
+  say(`A tenant has 1 to 64 letters, digits, _ or -. These are the calls of ${tenant.peek()}.`, "bad")
+}
 
 interface How {
   /** Leaves no step to come back to. */

@@ -19,6 +19,9 @@ import { Identity } from "./identity.tsx"
 import { RequestPart } from "./request-part.tsx"
 import { WhyLine } from "./why-line.tsx"
 
+/** It does not come back. */
+const NOT_FOUND = 404
+
 /** Everything about one call, beside the list or, on a phone, over it. */
 export const CallPanel = ({ id }: { readonly id: string }) => {
   const panel = useRef<HTMLElement>(null)
@@ -60,7 +63,10 @@ export const CallPanel = ({ id }: { readonly id: string }) => {
       {call !== undefined && watched !== undefined ? (
         <Body call={call} watched={watched} />
       ) : problem !== undefined ? (
-        <ProblemBox problem={problem} onRetry={watched?.refresh ?? (() => {})} />
+        <ProblemBox
+          problem={problem}
+          {...(problem.status === NOT_FOUND ? {} : { onRetry: watched?.refresh ?? (() => {}) })}
+        />
       ) : (
         <div class="skeleton" role="status" aria-label="Loading">
           <div class="bone" />

@@ -1,4 +1,5 @@
 import { formatAddress } from "../lib/address.ts"
+import { shortId } from "../lib/short-id.ts"
 import { formatSpan } from "../lib/times.ts"
 import { visibleLine } from "../lib/visible-text.ts"
 import { STARRED, type Summary } from "../lib/wire.ts"
@@ -10,8 +11,6 @@ import { toggleStar } from "../state/change-call.ts"
 import { address, filterBy, openCall } from "../state/route.ts"
 
 const TAGS_SHOWN = 3
-/** Their beginnings are the time, and so alike. */
-const shortId = (id: string): string => id.slice(-8)
 
 export const CallRow = ({ call }: { readonly call: Summary }) => {
   const { serviceCallId: id, name, request, tags, status, failure, latenessMs } = call

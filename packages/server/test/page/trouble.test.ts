@@ -1,0 +1,71 @@
+import { afterAll, describe, expect } from "vitest"
+import { callsOf } from "../client.ts"
+import { countingTarget } from "../counting-target.ts"
+import { itNeeds } from "../faults/needs.ts"
+import { until } from "../until.ts"
+import { missingBrowser } from "./chromium.ts"
+import { freePort, pageTest, TEST_MS_MAX } from "./page-test.ts"
+
+/** A target that answers when it is told to. */
+let held = Promise.withResolvers<void>()
+const target = countingTarget(async () => {
+  await held.promise
+  return new Response("ok")
+})
+/** The same one after a restart: the page knows no other. */
+const { service, open } = pageTest({ PORT: String(freePort()), EGRESS_ALLOW: target.host, ECHO_PORT: "off" })
+const it = (behaviour: string, body: () => Promise<void>) => itNeeds(missingBrowser, behaviour, body, TEST_MS_MAX)
+
+afterAll(async () => {
+  held.resolve()
+  await target[Symbol.asyncDispose]()
+})
+
+describe("in trouble, the page", () => {
+  it("says so when the service is killed before it has answered, and sending again makes no second call", async () => {
+    await using tab = await open("?tenant=killed&view=request")
+    const { page } = tab
+    await page.getByLabel("URL", { exact: true }).fill(target.url)
+    await page.getByRole("button", { name: "Send" }).click()
+    await page.getByText("Waiting for the outcome").waitFor()
+    await until("the target has it", () => target.count === 1)
+    await service().kill("SIGKILL")
+    await page.getByText("Whether it got the call is not known").waitFor()
+    await service().restart()
+    await page.getByRole("button", { name: "Send" }).click()
+    const result = page.getByRole("region", { name: "Response" })
+    await result.getByText("OutcomeUnknown").waitFor()
+    // Nobody knows whether it was sent, so the page does not say either.
+    expect(await result.locator(".figures dd").allTextContents()).toEqual(["unknown", "–", "unknown", "–"])
+    expect((await (await service().fetch(`${callsOf("killed")}/stats`)).json()).total).toBe(1)
+    expect(target.count).toBe(1)
+    expect(tab.complaints).toEqual([])
+  })
+
+  it("tells that the service is stopping while calls are under way, and what became of them", async () => {
+    held = Promise.withResolvers()
+    const before = target.count
+    await using tab = await open("?tenant=draining&view=request")
+    const { page } = tab
+    await page.getByLabel("URL", { exact: true }).fill(target.url)
+    await page.getByRole("button", { name: "Send" }).click()
+    await until("the target has it", () => target.count === before + 1)
+    service().signal("SIGTERM")
+    await page.locator(".warning-line").getByText("The agent is stopping").waitFor()
+    held.resolve()
+    await page.getByRole("region", { name: "Response" }).getByText("Succeeded").waitFor()
+    expect((await service().ended()).exitCode).toBe(0)
+    await service().restart()
+    await page.locator(".warning-line").waitFor({ state: "detached" })
+    expect(tab.complaints).toEqual([])
+  })
+
+  it("names an address that leads nowhere", async () => {
+    await using tab = await open("?tenant=no%20tenant&call=nope")
+    const { page } = tab
+    await page.getByText("A tenant has 1 to 64 letters").waitFor()
+    await page.getByText("no such service call").waitFor()
+    expect(await page.getByRole("button", { name: "Try again" }).count()).toBe(0)
+    expect(tab.complaints).toEqual([])
+  })
+})
