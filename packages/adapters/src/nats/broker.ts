@@ -127,7 +127,9 @@ const makeBroker = Effect.fnUntraced(function* (options: BrokerOptions, ensure: 
   }).pipe(
     Effect.tapError((error) => {
       const before = problem
-      problem = isRefusal(error) ? explain(error).message : `NATS is not reachable: ${textOf(error)}`
+      // It tells a client without the right certificate nothing more.
+      const hint = connectOptions.tls == null ? "" : "; where it asks for a certificate, look at NATS_TLS_CERT_FILE"
+      problem = isRefusal(error) ? explain(error).message : `NATS is not reachable: ${textOf(error)}${hint}`
       return isStarting || problem === before ? Effect.void : Effect.logWarning(problem)
     }),
     Effect.retry({ while: (error) => !(isStarting && isRefusal(error)), schedule: Schedule.spaced(RECONNECT_WAIT_MS) })

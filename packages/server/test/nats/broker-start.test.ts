@@ -1,42 +1,19 @@
-import { appendFileSync, cpSync, writeFileSync } from "node:fs"
+import { appendFileSync, cpSync } from "node:fs"
 import { join } from "node:path"
 import { subjectsOf } from "@event-service-agent/schemas/nats"
 import { AckPolicy, RetentionPolicy } from "@nats-io/jetstream"
 import { connect } from "@nats-io/transport-node"
 import { afterAll, describe, expect } from "vitest"
-import { submit } from "../client.ts"
-import { countingTarget } from "../counting-target.ts"
-import { itNeeds, works } from "../faults/needs.ts"
-import { type Environment, removeLeftovers, runToEnd, Service, temporaryFolder } from "../process.ts"
+import { itNeeds } from "../faults/needs.ts"
+import { removeLeftovers, runToEnd, Service, temporaryFolder } from "../process.ts"
 import { until } from "../until.ts"
 import { missingNats, NatsServer } from "./nats-server.ts"
+import { EXIT_CONFIG, performs, refusalOf } from "./starting.ts"
 import { withManager } from "./streams.ts"
 
 const TEST_MS_MAX = 120_000
-const EXIT_CONFIG = 78
-const TENANT = "acme"
-const missingOpenssl = works("openssl", "version") ? undefined : "openssl is missing: apt-get install openssl"
 
 afterAll(removeLeftovers)
-
-/** A start that has to be refused, as one with wrong settings. Returns what it says. */
-const refusalOf = async (env: Environment): Promise<string> => {
-  using folder = temporaryFolder()
-  const { exitCode, stderr, stdout } = await runToEnd(folder.path, env)
-  expect({ exitCode, stdout }).toMatchObject({ exitCode: EXIT_CONFIG })
-  return stderr
-}
-
-/** Starts the program and has it perform one call. */
-const performs = async (env: Environment, body = ""): Promise<void> => {
-  await using target = countingTarget()
-  await using service = await Service.start({ ...env, EGRESS_ALLOW: target.host })
-  const requestSpec = { method: "POST", url: target.url, body } as const
-  const { serviceCallId } = await submit(service, TENANT, { name: "one", requestSpec })
-  await until("it is performed", () => target.byKey.get(serviceCallId)?.[0]?.body === body, 30_000)
-  expect(target.count).toBe(1)
-  expect(await (await service.fetch("/health/ready")).json()).toMatchObject({ status: "ok" })
-}
 
 const untilDegraded = (service: Service, why: RegExp) =>
   until(
@@ -103,22 +80,6 @@ describe("a start over NATS", () => {
 
   itNeeds(
     missingNats,
-    "needs the right user and password where the broker asks for them",
-    async () => {
-      await using nats = await NatsServer.start('authorization { user: agent, password: "correct horse" }')
-      const wrong = { NATS_URL: nats.url, NATS_USER: "agent", NATS_PASSWORD: "battery staple" }
-      for (const env of [{ NATS_URL: nats.url }, wrong]) {
-        const refusal = await refusalOf(env)
-        expect(refusal).toMatch(/cannot use NATS: it refuses these credentials; .*NATS_USER and NATS_PASSWORD/)
-        expect(refusal).not.toContain("battery")
-      }
-      await performs({ ...wrong, NATS_PASSWORD: "correct horse" })
-    },
-    TEST_MS_MAX
-  )
-
-  itNeeds(
-    missingNats,
     "goes on without a broker; one that comes and refuses it is asked again, and so is one that refuses it later",
     async () => {
       await using nats = await NatsServer.start()
@@ -163,38 +124,6 @@ describe("a start over NATS", () => {
       expect(connection.info?.max_payload).toBe(65_536)
       await connection.close()
       await performs({ NATS_URL: nats.url }, "x".repeat(200_000))
-    },
-    TEST_MS_MAX
-  )
-
-  itNeeds(
-    missingNats ?? missingOpenssl,
-    "uses TLS, with a server whose certificate is from the authority that is set",
-    async () => {
-      using folder = temporaryFolder()
-      const openssl = (command: string) => {
-        const { exitCode, stderr } = Bun.spawnSync(["openssl", ...command.split(" ")], { cwd: folder.path })
-        if (exitCode !== 0) throw new Error(stderr.toString())
-      }
-      const newKey = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2"
-      for (const name of ["ca", "other"]) {
-        openssl(`req -x509 ${newKey} -subj /CN=${name} -keyout ${name}.key -out ${name}.pem`)
-      }
-      const file = (name: string) => join(folder.path, name)
-      writeFileSync(file("san"), "subjectAltName=IP:127.0.0.1")
-      openssl(`req ${newKey} -subj /CN=nats -keyout nats.key -out nats.csr`)
-      openssl("x509 -req -in nats.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile san -out nats.pem")
-      await using nats = await NatsServer.start(
-        `tls { cert_file: "${file("nats.pem")}", key_file: "${file("nats.key")}" }`
-      )
-      const url = nats.url.replace("nats://", "tls://")
-      await performs({ NATS_URL: url, NATS_TLS_CA_FILE: file("ca.pem") })
-      for (const env of [{ NATS_URL: url, NATS_TLS_CA_FILE: file("other.pem") }, { NATS_URL: nats.url }]) {
-        expect(await refusalOf(env)).toMatch(/cannot use NATS: unable to verify .*certificate; .*NATS_TLS/)
-      }
-      await using plain = await NatsServer.start()
-      const noTls = { NATS_URL: plain.url.replace("nats://", "tls://") }
-      expect(await refusalOf(noTls)).toMatch(/cannot use NATS: server does not support 'tls'/)
     },
     TEST_MS_MAX
   )
