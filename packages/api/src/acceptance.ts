@@ -62,7 +62,8 @@ export const makeAcceptSubmission = Effect.fnUntraced(function* (limits: TenantL
 
   /** In the same unit: of two submissions for the last place one gets it. What was accepted before is answered all the same. */
   const recordWithin = Effect.fnUntraced(function* (submission: Submission, sealed: Uint8Array, keepRequest: boolean) {
-    const bytes = Buffer.byteLength(JSON.stringify(submission.request)) + sealed.byteLength
+    const { name, request, tags } = submission
+    const bytes = Buffer.byteLength(name + JSON.stringify(request) + JSON.stringify(tags)) + sealed.byteLength
     const exceeded = exceededQuota(limits, yield* usage.of(submission.tenantId), bytes)
     if (exceeded === undefined) return yield* record(submission, sealed, keepRequest)
     const earlier = yield* store.earlier(submission)

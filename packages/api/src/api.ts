@@ -12,7 +12,6 @@ import { layerServiceCalls } from "./handlers.ts"
 import { layerAccess, layerAdmin, layerHealth } from "./operator-handlers.ts"
 import { ServiceCallNotFound } from "./problem.ts"
 import { fieldErrors, invalid } from "./read-json.ts"
-import { layerTraceRequests } from "./trace-requests.ts"
 import type { Caps } from "./why.ts"
 
 const PLACES = { Params: "path", Query: "query", Headers: "header", Payload: "body" } as const
@@ -50,4 +49,4 @@ export const layer = ({ eventPrefix = PREFIX_DEFAULT, caps = NO_CAPS, limits = N
     HttpApiScalar.layer(Api, { path: DOCS_PATH, scalar: { withDefaultFonts: false } }),
     PrometheusMetrics.layerHttp({ path: METRICS_PATH }),
     HttpRouter.add("GET", ASYNCAPI_PATH, HttpServerResponse.jsonUnsafe(asyncApi(eventPrefix)))
-  ).pipe(Layer.provideMerge(layerEdge(edge)), Layer.provide(Authenticator.layer), Layer.provide(layerTraceRequests))
+  ).pipe(Layer.provideMerge(layerEdge(edge)), Layer.provide(Authenticator.layer))

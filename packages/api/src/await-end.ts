@@ -1,5 +1,5 @@
 import type { ServiceCallDetail } from "@event-service-agent/orchestration/ports/service-call-reader"
-import type { ServiceCallKey } from "@event-service-agent/schemas/ids"
+import type { ServiceCallKey, TenantId } from "@event-service-agent/schemas/ids"
 import { Effect, Option, Schedule } from "effect"
 import { Visit } from "./gate.ts"
 import { getServiceCall } from "./read-service-calls.ts"
@@ -8,6 +8,8 @@ import { getServiceCall } from "./read-service-calls.ts"
 export const WAIT_SECONDS_MAX = 60
 /** Answers that wait at the same time; further ones come without. */
 export const WAITERS_MAX = 1_000
+/** One tenant must not take all of them. */
+export const WAITERS_PER_TENANT_MAX = 250
 /** The first pause between two looks, and the longest. */
 const LOOK_FIRST_MS = 10
 const LOOK_MAX_MS = 250
@@ -22,12 +24,21 @@ export const preferredWait = (prefer: string | undefined): number | undefined =>
 /** Makes what waits for the end of a call. None when it does not come in time. */
 export const makeAwaitEnd = () => {
   let waiters = 0
+  const waitersOf = new Map<TenantId, number>()
+  const leave = ({ tenantId }: ServiceCallKey) => {
+    waiters--
+    const others = (waitersOf.get(tenantId) ?? 1) - 1
+    if (others === 0) waitersOf.delete(tenantId)
+    else waitersOf.set(tenantId, others)
+  }
   return Effect.fnUntraced(function* (key: ServiceCallKey, seconds: number) {
-    if (waiters >= WAITERS_MAX) return Option.none<ServiceCallDetail>()
+    const ofTenant = waitersOf.get(key.tenantId) ?? 0
+    if (waiters >= WAITERS_MAX || ofTenant >= WAITERS_PER_TENANT_MAX) return Option.none<ServiceCallDetail>()
     const visit = yield* Visit
     // Who waits is not worked on.
     visit.leave()
     waiters++
+    waitersOf.set(key.tenantId, ofTenant + 1)
     return yield* getServiceCall(key).pipe(
       Effect.repeat({
         until: (call) => call.outcome !== null,
@@ -36,11 +47,7 @@ export const makeAwaitEnd = () => {
       Effect.timeoutOption(seconds * 1_000),
       // It was pruned meanwhile.
       Effect.catchTag("ServiceCallNotFound", () => Effect.succeedNone),
-      Effect.ensuring(
-        Effect.sync(() => {
-          waiters--
-        })
-      )
+      Effect.ensuring(Effect.sync(() => leave(key)))
     )
   })
 }

@@ -16,6 +16,7 @@ import {
   NotCancellable,
   NotReady,
   ofTenant,
+  RateLimited,
   RequestNotKept,
   TooManyKeys,
   UNKNOWN_FIELD,
@@ -215,11 +216,13 @@ const ServiceCalls = HttpApiGroup.make("serviceCalls")
       query: noQuery,
       payload: TagsBody,
       success: [CallDetail, CallReference.pipe(HttpApiSchema.status(202))],
-      error: [...ofTenant, ...withBody, ...whenWriting]
+      error: [RateLimited, ...ofTenant, ...withBody, ...whenWriting]
     }).annotateMerge(
       OpenApi.annotations({
         summary: "Replace the tags of a call",
-        description: "Waits up to 2 seconds for the decision; 202 when there is none yet."
+        description:
+          "Waits up to 2 seconds for the decision; 202 when there is none yet. Counts as a submission to the rate limit. " +
+          "The tags that the call has already, in whatever order, change nothing."
       })
     )
   )

@@ -27,6 +27,7 @@ import {
   RouteNotFound,
   UnexpectedHost
 } from "./problem.ts"
+import { makeTraceRequests } from "./trace-requests.ts"
 
 /** The id that joins what follows from the request. */
 export class RequestCorrelation extends Context.Service<RequestCorrelation, CorrelationId>()(
@@ -90,11 +91,12 @@ export const layerEdge = (options: EdgeOptions) =>
       const stopping = yield* Stopping
       yield* Effect.addFinalizer(() => Effect.andThen(stopping.open, Effect.timeoutOption(gate.idle, DRAIN_MS)))
       const refuseOverload = makeRefuseOverload()
+      const traced = yield* makeTraceRequests
       const routeless = (request: HttpServerRequest.HttpServerRequest) => refuseRouteless(methodsAt(request.url))
       const admit = options.isKeyed === true ? makeAdmission(authenticator, PLAIN_ROUTES, routeless) : undefined
 
       return (app) => {
-        const explained = Effect.catchCause(app, (cause) => explain(cause, methodsAt))
+        const explained = traced(Effect.catchCause(app, (cause) => explain(cause, methodsAt)))
         // Plain code where effects would do: each of them costs every request.
         return Effect.contextWith((outer: Context.Context<HttpServerRequest.HttpServerRequest>) => {
           const request = Context.get(outer, HttpServerRequest.HttpServerRequest)
@@ -129,7 +131,7 @@ export const layerEdge = (options: EdgeOptions) =>
           const served =
             admit === undefined
               ? explained
-              : Effect.catchCause(admit(request, app), (cause) => explain(cause, methodsAt))
+              : Effect.catchCause(admit(request, explained), (cause) => explain(cause, methodsAt))
           // The router runs this uninterruptibly, so that whoever has entered also leaves.
           return Effect.onExitPrimitive(Effect.flatMap(served, finish), () => void visit.leave()).pipe(
             Effect.updateContext((_: typeof outer) => Context.add(context, Visit, visit))

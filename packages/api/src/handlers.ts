@@ -170,6 +170,7 @@ export const layerServiceCalls = (caps: Caps, limits: TenantLimits) =>
         .handleRaw(
           "cancel",
           Effect.fnUntraced(function* ({ params, request }) {
+            // Not limited: a call is cancelled once, and to stop what goes wrong must always be possible.
             const { reason = null } = yield* decodeCancel(yield* readJson(request, { whenEmpty: {} }))
             return yield* answer(yield* cancelServiceCall(params, reason))
           }, served)
@@ -178,7 +179,7 @@ export const layerServiceCalls = (caps: Caps, limits: TenantLimits) =>
           "setTags",
           Effect.fnUntraced(function* ({ params, request }) {
             const { tags } = yield* decodeTags(yield* readJson(request))
-            return yield* answer(yield* setServiceCallTags(params, tags))
+            return yield* limited(params.tenantId, Effect.flatMap(setServiceCallTags(params, tags), answer))
           }, served)
         )
     })
@@ -218,7 +219,7 @@ const withProblems = Effect.fnUntraced(function* (call: ServiceCallDetail) {
 
 /** The call as it is now when the change is decided, otherwise where to look. */
 const answer = Effect.fnUntraced(function* ({ isDecided, call }: Decision) {
-  if (isDecided && (yield* mayRead)) return yield* withProblems(call)
+  if (isDecided && (yield* mayRead)) return HttpServerResponse.jsonUnsafe(yield* withProblems(call))
   return HttpServerResponse.jsonUnsafe(referenceTo(call, call.status), { status: isDecided ? 200 : 202 })
 })
 

@@ -107,7 +107,7 @@ export class NoBroker extends HttpApiError.Problem<NoBroker>()(
 
 export class TooManyKeys extends HttpApiError.Problem<TooManyKeys>()(
   "TooManyKeys",
-  { type: urn("too-many-keys"), status: 409, title: "The tenant has as many live keys as it may" },
+  { type: urn("too-many-keys"), status: 409, title: "There are as many live keys as there may be" },
   { correlationId }
 ) {}
 

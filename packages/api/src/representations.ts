@@ -145,7 +145,9 @@ export const NewKeyBody = Schema.Struct({
     .annotate({ description: "admin only for all tenants" }),
   label: Schema.optionalKey(
     Schema.NullOr(Schema.String.check(Schema.isMaxLength(LABEL_CHARACTERS_MAX))).annotate({
-      description: "Who has the key, for people"
+      description:
+        "The program that has the key. Of one tenant and label two keys are live at most: the old one, and the new one " +
+        "while it is changed. Absent: no label, which counts as one"
     })
   ),
   expiresAt: Schema.optionalKey(Schema.NullOr(Timestamp).annotate({ description: "Absent: never" }))

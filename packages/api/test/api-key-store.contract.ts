@@ -5,7 +5,14 @@ import { fromMillis } from "@event-service-agent/schemas/time"
 import { Effect, type Layer, Option } from "effect"
 import { describe, expect, it } from "vitest"
 import { KeyId } from "../src/access/scope.ts"
-import { type ApiKey, ApiKeyStore, LIVE_KEYS_MAX, type StoredApiKey } from "../src/ports/api-key-store.ts"
+import {
+  type ApiKey,
+  ApiKeyStore,
+  ENDED_KEYS_KEPT_MS,
+  LIVE_KEYS_MAX,
+  type NoRoom,
+  type StoredApiKey
+} from "../src/ports/api-key-store.ts"
 
 type Ports = ApiKeyStore | Transaction
 
@@ -22,6 +29,9 @@ const keyOf = (number: number, changes?: Partial<StoredApiKey>): StoredApiKey =>
   secretHash: new Uint8Array(32).fill(number),
   ...changes
 })
+const ADDED = Option.none<NoRoom>()
+const refused = (limit: NoRoom["limit"], ...inTheWay: ReadonlyArray<number>) =>
+  Option.some<NoRoom>({ limit, inTheWay: inTheWay.map(keyIdOf) })
 const shown = ({ secretHash: _, ...key }: StoredApiKey): ApiKey => key
 
 /** What every store of keys promises. Each test builds the layer anew, empty. */
@@ -45,7 +55,7 @@ export const apiKeyStoreContract = (name: string, layer: Layer.Layer<Ports, unkn
       Effect.gen(function* () {
         const store = yield* ApiKeyStore
         const key = keyOf(1, { label: "ci", expiresAt: fromMillis(5_000), tenantId: "*", scopes: ["admin"] })
-        expect(yield* insert(key, keyOf(2))).toEqual([true, true])
+        expect(yield* insert(key, keyOf(2))).toEqual([ADDED, ADDED])
         const found = Option.getOrThrow(yield* store.get(key.keyId))
         expect(shown(found)).toEqual(shown(key))
         expect([...found.secretHash]).toEqual([...key.secretHash])
@@ -85,21 +95,79 @@ export const apiKeyStoreContract = (name: string, layer: Layer.Layer<Ports, unkn
     )
 
     test(
+      "takes two live keys of a tenant and label, and names them to who would have a third",
+      Effect.gen(function* () {
+        const ci = (number: number, changes: Partial<StoredApiKey> = {}) => keyOf(number, { label: "ci", ...changes })
+        const late = fromMillis(2_000)
+        // The older one has the greater id.
+        expect(yield* insert(ci(2), ci(1, { createdAt: late, expiresAt: fromMillis(3_000) }))).toEqual([ADDED, ADDED])
+        expect(yield* insert(ci(3, { createdAt: late }))).toEqual([refused("label", 2, 1)])
+        expect(yield* insert(ci(4, { label: "CI" }), ci(5, { tenantId: "*" }), ci(6, { label: "" }))).toEqual([
+          ADDED,
+          ADDED,
+          ADDED
+        ])
+        // No label is one, too.
+        expect(yield* insert(keyOf(11), keyOf(12), keyOf(13))).toEqual([ADDED, ADDED, refused("label", 11, 12)])
+        expect(yield* insert(ci(7, { createdAt: fromMillis(2_999) }))).toEqual([refused("label", 2, 1)])
+        expect(yield* insert(ci(8, { createdAt: fromMillis(3_000) }))).toEqual([ADDED])
+        yield* revoke(2, 3_000)
+        expect(yield* insert(ci(9, { createdAt: fromMillis(3_000) }))).toEqual([ADDED])
+      })
+    )
+
+    test(
       "takes as many live keys of a tenant as it may have, and more once some are revoked or expired",
       Effect.gen(function* () {
-        const keys = Array.from({ length: LIVE_KEYS_MAX + 1 }, (_, number) =>
-          keyOf(number, number === 0 ? { expiresAt: fromMillis(2_000) } : {})
-        )
-        expect(yield* insert(...keys)).toEqual([...keys.slice(1).map(() => true), false])
-        expect(yield* insert(keyOf(50, { tenantId: TenantId.make("other") }), keyOf(51, { tenantId: "*" }))).toEqual([
-          true,
-          true
+        const numbers = Array.from({ length: LIVE_KEYS_MAX + 1 }, (_, number) => number)
+        const labelled = (number: number, changes?: Partial<StoredApiKey>) =>
+          keyOf(number, { label: `program ${number >> 1}`, ...changes })
+        const keys = numbers.map((number) => labelled(number, number === 0 ? { expiresAt: fromMillis(2_000) } : {}))
+        const full = refused("tenant", ...numbers.slice(0, -1))
+        expect(yield* insert(...keys)).toEqual([...keys.slice(1).map(() => ADDED), full])
+        expect(
+          yield* insert(labelled(50, { tenantId: TenantId.make("other") }), labelled(51, { tenantId: "*" }))
+        ).toEqual([ADDED, ADDED])
+        expect(yield* insert(labelled(60, { createdAt: fromMillis(1_999) }))).toEqual([full])
+        // Of both limits the one of the label: who revokes one of these has room.
+        expect(yield* insert(keyOf(61, { label: "program 2" }))).toEqual([refused("label", 4, 5)])
+        expect(yield* insert(labelled(62, { createdAt: fromMillis(2_000) }))).toEqual([ADDED])
+        expect(yield* insert(labelled(64, { createdAt: fromMillis(2_000) }))).toEqual([
+          refused("tenant", ...numbers.slice(1, -1), 62)
         ])
-        expect(yield* insert(keyOf(60, { createdAt: fromMillis(1_999) }))).toEqual([false])
-        expect(yield* insert(keyOf(61, { createdAt: fromMillis(2_000) }))).toEqual([true])
-        expect(yield* insert(keyOf(62, { createdAt: fromMillis(2_000) }))).toEqual([false])
         yield* revoke(1, 2_000)
-        expect(yield* insert(keyOf(63, { createdAt: fromMillis(2_000) }))).toEqual([true])
+        expect(yield* insert(labelled(66, { createdAt: fromMillis(2_000) }))).toEqual([ADDED])
+      })
+    )
+
+    test(
+      "forgets keys of any tenant that have ended long ago, when a new one comes",
+      Effect.gen(function* () {
+        const store = yield* ApiKeyStore
+        const ends = fromMillis(5_000)
+        const [revoked, expired, both, recent, ofOther, lasting] = [
+          keyOf(1, { label: "1" }),
+          keyOf(2, { label: "2", expiresAt: ends }),
+          keyOf(3, { label: "3", expiresAt: ends }),
+          keyOf(4, { label: "4", expiresAt: fromMillis(5_001) }),
+          keyOf(5, { tenantId: "*", expiresAt: ends }),
+          keyOf(6, { label: "6", expiresAt: fromMillis(ENDED_KEYS_KEPT_MS * 2) })
+        ]
+        yield* insert(revoked, expired, both, recent, ofOther, lasting)
+        yield* revoke(1, 5_000)
+        // Revoked after it had expired.
+        yield* revoke(3, 6_000)
+        const ids = Effect.map(store.list(undefined), (keys) => keys.map(({ keyId }) => keyId).sort())
+        const all = [1, 2, 3, 4, 5, 6].map(keyIdOf)
+        expect(yield* ids).toEqual(all)
+        const newKeyAt = (number: number, millis: number) =>
+          keyOf(number, { tenantId: TenantId.make("new"), label: String(number), createdAt: fromMillis(millis) })
+        yield* insert(newKeyAt(10, 5_000 + ENDED_KEYS_KEPT_MS))
+        expect(yield* ids).toEqual([...all, keyIdOf(10)])
+        yield* insert(newKeyAt(11, 5_001 + ENDED_KEYS_KEPT_MS))
+        expect(yield* ids).toEqual([4, 6, 10, 11].map(keyIdOf))
+        expect(yield* store.get(revoked.keyId)).toEqual(Option.none())
+        expect(yield* revoke(2, 7_000)).toBe(false)
       })
     )
 
@@ -112,7 +180,7 @@ export const apiKeyStoreContract = (name: string, layer: Layer.Layer<Ports, unkn
         yield* insert(keyOf(2, { tenantId: "*", scopes: ["read", "admin"], expiresAt: fromMillis(2_000) }))
         expect(yield* store.hasAdmin(fromMillis(1_999))).toBe(true)
         expect(yield* store.hasAdmin(fromMillis(2_000))).toBe(false)
-        yield* insert(keyOf(3, { tenantId: "*", scopes: ["admin"] }))
+        yield* insert(keyOf(3, { tenantId: "*", label: "3", scopes: ["admin"] }))
         expect(yield* store.hasAdmin(fromMillis(2_000))).toBe(true)
         yield* revoke(3, 3_000)
         expect(yield* store.hasAdmin(fromMillis(3_000))).toBe(false)
@@ -124,10 +192,12 @@ export const apiKeyStoreContract = (name: string, layer: Layer.Layer<Ports, unkn
       Effect.gen(function* () {
         const store = yield* ApiKeyStore
         const transaction = yield* Transaction
-        yield* insert(keyOf(1))
-        const unit = Effect.andThen(store.insert(keyOf(2)), store.revoke(keyIdOf(1), fromMillis(2_000)))
+        const ended = keyOf(3, { label: "ended", revokedAt: fromMillis(1_000) })
+        yield* insert(keyOf(1), ended)
+        const later = keyOf(2, { createdAt: fromMillis(2_000 + ENDED_KEYS_KEPT_MS) })
+        const unit = Effect.andThen(store.insert(later), store.revoke(keyIdOf(1), fromMillis(2_000)))
         yield* Effect.flip(transaction.run(Effect.andThen(unit, Effect.fail("no"))))
-        expect(yield* store.list(acme)).toEqual([shown(keyOf(1))])
+        expect(yield* store.list(acme)).toEqual([ended, keyOf(1)].map(shown))
       })
     )
   })

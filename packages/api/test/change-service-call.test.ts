@@ -119,6 +119,22 @@ describe("setServiceCallTags", () => {
   )
 
   test(
+    "lets the last one stay, also when the call has these tags until the others are handled",
+    Effect.gen(function* () {
+      yield* know({ status: "Scheduled", tags: ["a"] })
+      const other = yield* Effect.forkChild(setServiceCallTags(call, ["b"]))
+      yield* TestClock.adjust(100)
+      const last = yield* Effect.forkChild(setServiceCallTags(call, ["a"]))
+      yield* TestClock.adjust(100)
+      yield* processCommands
+      yield* settle
+      yield* TestClock.adjust(1_000)
+      yield* Fiber.joinAll([other, last])
+      expect((yield* KnownCalls).get(nameOf(call))?.tags).toEqual(["a"])
+    })
+  )
+
+  test(
     "says that there is no decision yet when it takes too long",
     Effect.gen(function* () {
       yield* know({ status: "Scheduled" })

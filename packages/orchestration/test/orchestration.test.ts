@@ -143,6 +143,34 @@ describe("orchestration", () => {
   )
 
   it(
+    "says that tags have changed when they are others than before, and nothing when only their order is another",
+    withSystem(roomy, async ({ send, published, find }) => {
+      await send(submitDraft(call, { dueAt: 5_000 }), tagsDraft(call, ["a", "b", "c"]))
+      const tagged = await find(call)
+      const said = published.length
+      for (const same of [
+        ["a", "b", "c"],
+        ["c", "a", "b"],
+        ["b", "a", "c"]
+      ])
+        await send(tagsDraft(call, same))
+      expect(published.slice(said)).toEqual([])
+      expect(await find(call)).toEqual(tagged)
+      let revision = tagged?.revision ?? 0
+      for (const other of [["a", "b"], ["a", "d"], ["d", "a", "b"], [], ["A"], ["a"]]) {
+        await send(tagsDraft(call, other))
+        revision++
+        expect(published.at(-1)).toMatchObject({
+          type: "ServiceCallTagsChanged",
+          version: revision,
+          payload: { tags: other }
+        })
+        expect(await find(call)).toMatchObject({ revision, tags: other })
+      }
+    })
+  )
+
+  it(
     "hands the sealed request to execution",
     withSystem(roomy, async ({ send, published }) => {
       await send(submitDraft(call, { dueAt: 0 }))

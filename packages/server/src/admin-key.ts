@@ -2,10 +2,11 @@ import { closeSync, fsyncSync, openSync, readFileSync, renameSync, rmSync, statS
 import { dirname } from "node:path"
 import { makeFolder, syncFolder } from "@event-service-agent/adapters/sqlite/database-files"
 import { formatKey, hashOf, newKey, parseKey } from "@event-service-agent/api/access/api-key"
+import { explainNoRoom } from "@event-service-agent/api/access/manage-keys"
 import { ALL_TENANTS, SCOPES } from "@event-service-agent/api/access/scope"
 import { ApiKeyStore } from "@event-service-agent/api/ports/api-key-store"
 import { Transaction } from "@event-service-agent/platform/transaction"
-import { DateTime, Effect, Schema } from "effect"
+import { DateTime, Effect, Option, Schema } from "effect"
 
 /** The first key for the administration cannot be handed over. The message says why and what to do. */
 export class AdminKeyUnusable extends Schema.TaggedError<AdminKeyUnusable>()("AdminKeyUnusable", {
@@ -32,21 +33,23 @@ export const provideAdminKey = Effect.fn("Server.provideAdminKey")(function* (pa
     try: () => write(path, formatKey(whole)),
     catch: (cause) => new AdminKeyUnusable({ path, reason: cause instanceof Error ? cause.message : String(cause) })
   })
-  const isAdded = yield* transaction.run(
+  const label = "made at the start"
+  const noRoom = yield* transaction.run(
     store.insert({
       keyId: whole.keyId,
       tenantId: ALL_TENANTS,
       scopes: SCOPES,
-      label: "made at the start",
+      label,
       createdAt,
       expiresAt: null,
       revokedAt: null,
       secretHash: hashOf(whole.secret)
     })
   )
-  if (!isAdded) {
-    const reason = "there are 20 live keys for all tenants already, none of which may administer"
-    return yield* new AdminKeyUnusable({ path, reason: `${reason}; start with AUTH=off on loopback and revoke one` })
+  if (Option.isSome(noRoom)) {
+    const reason = explainNoRoom({ tenantId: ALL_TENANTS, label }, noRoom.value)
+    const cure = "None of these may administer: start with AUTH=off on loopback to revoke one"
+    return yield* new AdminKeyUnusable({ path, reason: `${reason}. ${cure}` })
   }
   yield* Effect.annotateLogs(Effect.logInfo("made an admin key: the file holds it, and nothing else does"), {
     file: path,

@@ -1,5 +1,5 @@
 import { connect } from "node:net"
-import { WAIT_SECONDS_MAX, WAITERS_MAX } from "@event-service-agent/api/await-end"
+import { WAIT_SECONDS_MAX, WAITERS_PER_TENANT_MAX } from "@event-service-agent/api/await-end"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { callsOf, type Detail, detailOf, json, type Submission, submit } from "./client.ts"
 import { type CountingTarget, countingTarget } from "./counting-target.ts"
@@ -187,7 +187,7 @@ describe.concurrent("a client that would wait for the outcome", () => {
   )
 
   it(
-    "leaves its place when it goes, is one of so many and no more, and stands in nobody's way",
+    "leaves its place when it goes, is one of so many of its tenant and no more, and stands in nobody's way",
     async () => {
       const held = Promise.withResolvers<void>()
       await using target = countingTarget(async ({ path }) => {
@@ -206,7 +206,7 @@ describe.concurrent("a client that would wait for the outcome", () => {
         until(
           "all places are taken, and further ones have an answer",
           async () => {
-            const missing = WAITERS_MAX - unanswered().length
+            const missing = WAITERS_PER_TENANT_MAX - unanswered().length
             const surplus = TOO_MANY - (opened.length - unanswered().length)
             if (missing === 0 && surplus <= 0) return true
             const few = Math.min(FEW, Math.max(missing, surplus))
@@ -221,11 +221,12 @@ describe.concurrent("a client that would wait for the outcome", () => {
       await fill()
       const others = await Promise.all(Array.from({ length: 200 }, () => service.fetch(callsOf("other"))))
       expect(others.filter(({ status }) => status !== 200)).toEqual([])
-      await submit(service, "other", callTo("/ok"))
+      const waited = await service.fetch(callsOf("other"), json(callTo("/ok"), { prefer: "wait=60" }))
+      expect(waited.headers.get("preference-applied")).toBe("wait=60")
 
       const waiting = unanswered()
-      expect(waiting.length).toBeGreaterThan(WAITERS_MAX - FEW)
-      expect(waiting.length).toBeLessThanOrEqual(WAITERS_MAX)
+      expect(waiting.length).toBeGreaterThan(WAITERS_PER_TENANT_MAX - FEW)
+      expect(waiting.length).toBeLessThanOrEqual(WAITERS_PER_TENANT_MAX)
       held.resolve()
       await until("all have their answer", () => unanswered().length === 0, WAIT_MS_MAX)
       const isWaited = (text: string) => text.toLowerCase().includes("preference-applied: wait=60")

@@ -2,8 +2,9 @@ import type { KeyId, KeyTenant, Scope } from "@event-service-agent/api/access/sc
 import {
   type ApiKey,
   ApiKeyStore,
+  ENDED_KEYS_KEPT_MS,
   KEYS_LISTED_MAX,
-  LIVE_KEYS_MAX,
+  noRoomFor,
   type StoredApiKey
 } from "@event-service-agent/api/ports/api-key-store"
 import { fromMillis, toMillis } from "@event-service-agent/schemas/time"
@@ -22,6 +23,8 @@ interface KeyRow {
 }
 
 const LIVE = "revoked_at IS NULL AND (expires_at IS NULL OR expires_at > ?)"
+/** As the index has it: NULL as long as the key is live. */
+const ENDED_AT = "coalesce(min(revoked_at, expires_at), revoked_at, expires_at)"
 
 export const layer = Layer.effect(
   ApiKeyStore,
@@ -30,9 +33,12 @@ export const layer = Layer.effect(
     const reader = yield* ReadConnection
     const insert = writer.prepare(
       `INSERT INTO api_keys (key_id, tenant_id, scopes, label, secret_hash, created_at, expires_at, revoked_at)
-       SELECT ?, ?, ?, ?, ?, ?, ?, ?
-       WHERE (SELECT count(*) FROM api_keys WHERE tenant_id = ? AND ${LIVE}) < ${LIVE_KEYS_MAX}`
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?)`
     )
+    const liveOf = writer.prepare<Pick<KeyRow, "key_id" | "label">>(
+      `SELECT key_id, label FROM api_keys WHERE tenant_id = ? AND ${LIVE} ORDER BY created_at, key_id`
+    )
+    const deleteEnded = writer.prepare(`DELETE FROM api_keys WHERE ${ENDED_AT} < ?`)
     const revoke = writer.prepare("UPDATE api_keys SET revoked_at = coalesce(revoked_at, ?) WHERE key_id = ?")
     const get = reader.prepare<KeyRow>("SELECT * FROM api_keys WHERE key_id = ?")
     const newest = `ORDER BY created_at DESC, key_id DESC LIMIT ${KEYS_LISTED_MAX}`
@@ -43,24 +49,27 @@ export const layer = Layer.effect(
     )
 
     return ApiKeyStore.of({
-      insert: (key) => {
+      insert: Effect.fnUntraced(function* (key) {
         const createdAt = toMillis(key.createdAt)
-        return Effect.mapEager(
-          insert.run(
-            key.keyId,
-            key.tenantId,
-            JSON.stringify(key.scopes),
-            key.label,
-            key.secretHash,
-            createdAt,
-            millisOrNull(key.expiresAt),
-            millisOrNull(key.revokedAt),
-            key.tenantId,
-            createdAt
-          ),
-          ({ changes }) => changes === 1
+        yield* deleteEnded.run(createdAt - ENDED_KEYS_KEPT_MS)
+        const live = yield* liveOf.all(key.tenantId, createdAt)
+        const noRoom = noRoomFor(
+          key.label,
+          live.map(({ key_id, label }) => ({ keyId: key_id, label }))
         )
-      },
+        if (Option.isSome(noRoom)) return noRoom
+        yield* insert.run(
+          key.keyId,
+          key.tenantId,
+          JSON.stringify(key.scopes),
+          key.label,
+          key.secretHash,
+          createdAt,
+          millisOrNull(key.expiresAt),
+          millisOrNull(key.revokedAt)
+        )
+        return noRoom
+      }),
       get: (keyId) =>
         Effect.mapEager(get.first(keyId), (row) => (row === undefined ? Option.none() : Option.some(toStored(row)))),
       list: (tenantId) =>

@@ -288,6 +288,40 @@ export const migrations: ReadonlyArray<string> = [
   `
   CREATE TABLE installation (id TEXT NOT NULL) STRICT;
   INSERT INTO installation VALUES (lower(hex(randomblob(8))));
+  `,
+  // What a call holds is also its name and its tags. Keys are deleted some time after their end.
+  `
+  DROP TRIGGER add_stored_bytes;
+  DROP TRIGGER change_stored_bytes;
+  DROP TRIGGER take_stored_bytes;
+  DELETE FROM stored_bytes;
+  INSERT INTO stored_bytes
+    SELECT tenant_id, sum(octet_length(name) + octet_length(request) + octet_length(tags)
+      + coalesce(octet_length(sealed), 0) + coalesce(octet_length(outcome), 0))
+    FROM service_calls GROUP BY tenant_id;
+
+  CREATE TRIGGER add_stored_bytes AFTER INSERT ON service_calls BEGIN
+    INSERT INTO stored_bytes VALUES (new.tenant_id,
+        octet_length(new.name) + octet_length(new.request) + octet_length(new.tags)
+        + coalesce(octet_length(new.sealed), 0) + coalesce(octet_length(new.outcome), 0))
+      ON CONFLICT DO UPDATE SET bytes = bytes + excluded.bytes;
+  END;
+  CREATE TRIGGER change_stored_bytes AFTER UPDATE OF tags, sealed, outcome ON service_calls
+    WHEN (new.outcome IS NULL) <> (old.outcome IS NULL) OR (new.sealed IS NULL) <> (old.sealed IS NULL)
+      OR new.tags <> old.tags BEGIN
+    UPDATE stored_bytes SET bytes = bytes
+        + octet_length(new.tags) + coalesce(octet_length(new.sealed), 0) + coalesce(octet_length(new.outcome), 0)
+        - octet_length(old.tags) - coalesce(octet_length(old.sealed), 0) - coalesce(octet_length(old.outcome), 0)
+      WHERE tenant_id = new.tenant_id;
+  END;
+  CREATE TRIGGER take_stored_bytes AFTER DELETE ON service_calls BEGIN
+    UPDATE stored_bytes SET bytes = bytes
+        - octet_length(old.name) - octet_length(old.request) - octet_length(old.tags)
+        - coalesce(octet_length(old.sealed), 0) - coalesce(octet_length(old.outcome), 0)
+      WHERE tenant_id = old.tenant_id;
+  END;
+
+  CREATE INDEX api_keys_by_end ON api_keys (coalesce(min(revoked_at, expires_at), revoked_at, expires_at));
   `
 ]
 

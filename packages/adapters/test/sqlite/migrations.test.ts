@@ -111,20 +111,39 @@ describe("an earlier database", () => {
     )
   })
 
-  it("counts what its calls hold", () => {
-    using database = earlier(6)
-    const row = "1, 'Scheduled', 'n', ?, ?, '[]', 1, 'fail', 0, 'k', 1, 1, 1, 0, ?"
-    const insert = database.query(
-      `INSERT INTO service_calls (tenant_id, service_call_id, revision, status, name, request, sealed, tags, timeout_ms,
-         on_unknown, keep_request, correlation_id, accepted_at, due_at, submitted_at, is_due, outcome) VALUES (?, ?, ${row})`
-    )
-    insert.run("acme", "a", '{"ä":1}', new Uint8Array(100), null)
-    insert.run("acme", "b", "{}", null, "[1]")
-    insert.run("globex", "a", "{}", null, null)
-    migrate(database)
-    expect(database.query("SELECT * FROM stored_bytes ORDER BY tenant_id").all()).toEqual([
-      { tenant_id: "acme", bytes: 8 + 100 + 2 + 3 },
-      { tenant_id: "globex", bytes: 2 }
-    ])
+  it("counts what its calls hold, whatever was counted before", () => {
+    const before = migrations.findIndex((sql) => sql.includes("CREATE TABLE stored_bytes"))
+    for (const version of [before, before + 1, migrations.length - 1]) {
+      using database = earlier(version)
+      const row = "1, 'Scheduled', ?, ?, ?, ?, 1, 'fail', 0, 'k', 1, 1, 1, 0, ?"
+      const insert = database.query(
+        `INSERT INTO service_calls (tenant_id, service_call_id, revision, status, name, request, sealed, tags, timeout_ms,
+           on_unknown, keep_request, correlation_id, accepted_at, due_at, submitted_at, is_due, outcome) VALUES (?, ?, ${row})`
+      )
+      insert.run("acme", "a", "ö", '{"ä":1}', new Uint8Array(100), '["ü"]', null)
+      insert.run("acme", "b", "n", "{}", null, "[]", "[1]")
+      insert.run("globex", "a", "nn", "{}", null, "[]", null)
+      migrate(database)
+      const bytes = () => database.query("SELECT tenant_id, bytes FROM stored_bytes ORDER BY tenant_id").values()
+      const [acme, globex] = [2 + 8 + 100 + 6 + (1 + 2 + 2 + 3), 2 + 2 + 2]
+      expect({ version, bytes: bytes() }).toEqual({
+        version,
+        bytes: [
+          ["acme", acme],
+          ["globex", globex]
+        ]
+      })
+      // From now on it is kept.
+      database.run("UPDATE service_calls SET tags = '[\"ß\"]', sealed = NULL WHERE service_call_id = 'a'")
+      expect(bytes()).toEqual([
+        ["acme", acme - 100],
+        ["globex", globex + 4]
+      ])
+      database.run("DELETE FROM service_calls")
+      expect(bytes()).toEqual([
+        ["acme", 0],
+        ["globex", 0]
+      ])
+    }
   })
 })

@@ -50,7 +50,13 @@ const anyPick = fc.nat(1_000)
 const anyStep = fc.oneof(
   {
     weight: 4,
-    arbitrary: fc.record({ type: fc.constant("submit" as const), tenant: fc.constantFrom(...tenants), tags: anyTags })
+    arbitrary: fc.record({
+      type: fc.constant("submit" as const),
+      tenant: fc.constantFrom(...tenants),
+      tags: anyTags,
+      name: fc.string({ unit: "grapheme" }),
+      keepRequest: fc.boolean()
+    })
   },
   { weight: 4, arbitrary: fc.record({ type: fc.constant("go on" as const), pick: anyPick, isGood: fc.boolean() }) },
   { weight: 1, arbitrary: fc.record({ type: fc.constant("cancel" as const), pick: anyPick }) },
@@ -94,8 +100,8 @@ const carryOut = Effect.fnUntraced(function* (steps: ReadonlyArray<Step>, before
   })
   for (const step of steps) {
     if (step.type === "submit") {
-      const { tenant: tenantId, tags } = step
-      const call = submit({ ...submission, tenantId, tags, serviceCallId: idOf(ids++) }, at)
+      const { tenant: tenantId, tags, name, keepRequest } = step
+      const call = submit({ ...submission, tenantId, tags, name, keepRequest, serviceCallId: idOf(ids++) }, at)
       yield* repository.insert(call)
       calls.set(call.serviceCallId, call)
       continue
@@ -140,13 +146,21 @@ const compare = Effect.fnUntraced(function* (calls: ReadonlyMap<string, ServiceC
     )
     expect(statuses).toEqual(countBy(own.map(({ _tag }) => _tag)))
     expect(tags).toEqual(countBy(own.flatMap((call) => call.tags)))
+    const bytes = (sql: string) => database.query<{ bytes: number | null }, [string]>(sql).get(tenant)?.bytes ?? 0
+    const recounted = bytes(
+      `SELECT sum(octet_length(name) + octet_length(request) + octet_length(tags) + coalesce(octet_length(sealed), 0)
+         + coalesce(octet_length(outcome), 0)) AS bytes FROM service_calls WHERE tenant_id = ?`
+    )
+    expect(bytes("SELECT bytes FROM stored_bytes WHERE tenant_id = ?")).toBe(recounted)
+    const texts = own.map(({ name, request, tags }) => name + JSON.stringify(request) + JSON.stringify(tags))
+    expect(recounted).toBeGreaterThanOrEqual(Buffer.byteLength(texts.join("")))
   }
 })
 
 const countBy = (names: ReadonlyArray<string>): Record<string, number> =>
   Object.fromEntries([...Map.groupBy(names, (name) => name)].map(([name, all]) => [name, all.length]))
 
-describe("counts of calls, on SQLite", () => {
+describe("counts of calls and of their bytes, on SQLite", () => {
   it(
     "are what a query would count, whatever is submitted, changed, cancelled, tagged, pruned and rolled back",
     async () => {

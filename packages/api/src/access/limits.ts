@@ -47,26 +47,24 @@ export const exceededQuota = (limits: TenantLimits, usage: Usage, bytes: number)
 }
 
 /**
- * Makes what lets submissions through as fast as the tenant may, and says in the headers what is left (as in
- * draft-ietf-httpapi-ratelimit-headers). A refusal is an answer, since problems have no headers.
+ * Makes what lets through as fast as the tenant may what stores something each time: submissions, repetitions, changes
+ * of tags. It says in the headers what is left (as in draft-ietf-httpapi-ratelimit-headers). A refusal is an answer,
+ * since problems have no headers.
  */
 export const makeLimitSubmissions = (limits: TenantLimits) => {
   type Answer = HttpServerResponse.HttpServerResponse
   const { submissionsPerSecond: rate } = limits
   const buckets = rate === null ? undefined : makeTokenBuckets(rate)
 
-  const explainQuota = <E, R>(submit: Effect.Effect<Answer, E | QuotaExceeded, R>) =>
+  const explainQuota = <E, R>(answered: Effect.Effect<Answer, E, R>) =>
     Effect.catchIf(
-      submit,
-      (error): error is QuotaExceeded => error instanceof QuotaExceeded,
+      answered,
+      (error): error is E & QuotaExceeded => error instanceof QuotaExceeded,
       (error) => refusal(error, { name: POLICIES[error.limit], quota: error.quota })
     )
 
-  return <E, R>(
-    tenantId: TenantId,
-    submit: Effect.Effect<Answer, E | QuotaExceeded, R>
-  ): Effect.Effect<Answer, E | QuotaExceeded, R> => {
-    const explained = limits.pendingCalls === null && limits.storedBytes === null ? submit : explainQuota(submit)
+  return <E, R>(tenantId: TenantId, answered: Effect.Effect<Answer, E, R>): Effect.Effect<Answer, E, R> => {
+    const explained = limits.pendingCalls === null && limits.storedBytes === null ? answered : explainQuota(answered)
     if (buckets === undefined || rate === null) return explained
     return Effect.flatMap(Clock.monotonicTimeNanos, (nanos) => {
       const left = buckets.take(tenantId, nanos)
@@ -91,7 +89,7 @@ interface Policy {
 
 const tooFast = (rate: number): RateLimited =>
   new RateLimited({
-    detail: `The tenant may submit ${rate} calls a second: wait as long as Retry-After says, and send less at a time`,
+    detail: `The tenant may submit, repeat and tag ${rate} calls a second, all together: wait as long as Retry-After says, and send less at a time`,
     limit: "RATE_LIMIT_SUBMISSIONS",
     quota: rate,
     retryAfterSeconds: 1

@@ -1,6 +1,6 @@
 import { Transaction } from "@event-service-agent/platform/transaction"
-import { DateTime, Effect } from "effect"
-import { type ApiKey, ApiKeyStore, LIVE_KEYS_MAX } from "../ports/api-key-store.ts"
+import { DateTime, Effect, Option } from "effect"
+import { type ApiKey, ApiKeyStore, LIVE_KEYS_MAX, LIVE_KEYS_OF_LABEL_MAX, type NoRoom } from "../ports/api-key-store.ts"
 import { type FieldError, KeyNotFound, TooManyKeys } from "../problem.ts"
 import { invalid } from "../read-json.ts"
 import type { NewKeyBody } from "../representations.ts"
@@ -25,10 +25,9 @@ export const createKey = Effect.fn("Api.createKey")(function* (body: typeof NewK
     expiresAt: body.expiresAt ?? null,
     revokedAt: null
   }
-  const isAdded = yield* transaction.run(store.insert({ ...key, secretHash: hashOf(whole.secret) }))
-  if (isAdded) return { ...key, key: formatKey(whole) }
-  const detail = `${body.tenantId} has ${LIVE_KEYS_MAX} live keys: revoke one that nobody uses`
-  return yield* new TooManyKeys({ detail })
+  const noRoom = yield* transaction.run(store.insert({ ...key, secretHash: hashOf(whole.secret) }))
+  if (Option.isSome(noRoom)) return yield* new TooManyKeys({ detail: explainNoRoom(key, noRoom.value) })
+  return { ...key, key: formatKey(whole) }
 })
 
 /** From when it returns on, the key opens nothing. It fails with `KeyNotFound` or `StorageError`. */
@@ -40,6 +39,16 @@ export const revokeKey = Effect.fn("Api.revokeKey")(function* (keyId: KeyId) {
   authenticator.forget(keyId)
   if (!isKnown) return yield* new KeyNotFound({ detail: "The keys are listed at /api/admin/keys" })
 })
+
+/** Which limit is reached, and what to do. */
+export const explainNoRoom = ({ tenantId, label }: Pick<ApiKey, "tenantId" | "label">, { limit, inTheWay }: NoRoom) => {
+  const whose = tenantId === ALL_TENANTS ? "For all tenants" : `Of the tenant ${tenantId}`
+  if (limit === "tenant") {
+    return `${whose} ${inTheWay.length} keys are live, and ${LIVE_KEYS_MAX} may be: revoke those that no program uses any more, such as the oldest, ${inTheWay[0]}`
+  }
+  const which = label === null ? "without a label" : `with the label ${JSON.stringify(label)}`
+  return `${whose} ${inTheWay.length} keys ${which} are live, and ${LIVE_KEYS_OF_LABEL_MAX} may be while one is changed: revoke those of ${inTheWay.join(", ")} that no program uses any more (the oldest first), or give each program a label of its own`
+}
 
 const keyErrors = (
   { tenantId, scopes, expiresAt }: typeof NewKeyBody.Type,

@@ -6,7 +6,7 @@ import { Context, Effect, Layer } from "effect"
 export interface Usage {
   /** Calls that have not ended, those among them that orchestration has not processed yet. */
   readonly pendingCalls: number
-  /** Of the requests, the sealed requests and the outcomes of all calls that orchestration has processed. */
+  /** Of the names, tags, requests, sealed requests and outcomes of all calls that orchestration has processed. */
   readonly storedBytes: number
 }
 

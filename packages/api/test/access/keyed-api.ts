@@ -19,7 +19,8 @@ export const keyWith = (changes: Partial<StoredApiKey>) => {
     keyId: whole.keyId,
     tenantId: acme,
     scopes: ["read", "submit"],
-    label: null,
+    // As if each were of a program of its own.
+    label: whole.keyId,
     createdAt: fromMillis(0),
     expiresAt: null,
     revokedAt: null,

@@ -7,12 +7,15 @@ import { ServiceCallRepository } from "../ports/service-call-repository.ts"
 import { findKept } from "./find-known.ts"
 import { logTransitions } from "./record-transition.ts"
 
-/** Replaces a call's tags, whatever state it is in. The same tags again change nothing, nor do those of a pruned call. */
+/**
+ * Replaces a call's tags, whatever state it is in. The same tags again change nothing, in whatever order, nor do those
+ * of a pruned call.
+ */
 export const setServiceCallTags = Effect.fnUntraced(function* (command: Message<"SetServiceCallTags">) {
   const call = yield* findKept(command)
   if (call === undefined) return
   const { tags } = command.payload
-  if (tags.length === call.tags.length && tags.every((tag, index) => tag === call.tags[index])) return
+  if (tags.length === call.tags.length && tags.every((tag) => call.tags.includes(tag))) return
 
   const now = yield* DateTime.now
   const repository = yield* ServiceCallRepository

@@ -6,7 +6,16 @@ import { countingTarget } from "../counting-target.ts"
 import { LiveReader } from "../live-reader.ts"
 import { removeLeftovers, runToEnd, Service, temporaryFolder } from "../process.ts"
 import { until } from "../until.ts"
-import { adminKeyFileOf, adminKeyOf, type ListedKey, makeKey, revokeKey, startKeyed, withKey } from "./keyed-service.ts"
+import {
+  adminKeyFileOf,
+  adminKeyOf,
+  type ListedKey,
+  type MadeKey,
+  makeKey,
+  revokeKey,
+  startKeyed,
+  withKey
+} from "./keyed-service.ts"
 
 const TENANT = "acme"
 const LATER: Submission = {
@@ -84,7 +93,7 @@ describe("whether keys are asked for", () => {
 describe("keys", () => {
   it("are changed without a refused request: a second one, all programs, then the first one goes", async () => {
     await using service = await startKeyed()
-    const first = await makeKey(service, { tenantId: TENANT, scopes: ["submit"], label: "first" })
+    const first = await makeKey(service, { tenantId: TENANT, scopes: ["submit"], label: "billing" })
     let current = first.key
     let isOver = false
     const answers: Array<number> = []
@@ -93,7 +102,7 @@ describe("keys", () => {
     }
     const programs = [program(), program(), program()]
     await until("some were accepted", () => answers.length > 20)
-    const second = await makeKey(service, { tenantId: TENANT, scopes: ["submit"], label: "second" })
+    const second = await makeKey(service, { tenantId: TENANT, scopes: ["submit"], label: "billing" })
     current = second.key
     const before = answers.length
     await until("all programs have the second key", () => answers.length > before + 20)
@@ -107,9 +116,9 @@ describe("keys", () => {
 
     const listed = await service.fetch(`/api/admin/keys?tenant=${TENANT}`, { headers: withKey(adminKeyOf(service)) })
     const { items }: { readonly items: ReadonlyArray<ListedKey> } = await listed.json()
-    expect(items.map(({ label, revokedAt }) => [label, revokedAt !== null])).toEqual([
-      ["second", false],
-      ["first", true]
+    expect(items.map(({ keyId, label, revokedAt }) => [keyId, label, revokedAt !== null])).toEqual([
+      [second.keyId, "billing", false],
+      [first.keyId, "billing", true]
     ])
     await service.kill("SIGKILL")
     await service.restart()
@@ -135,14 +144,45 @@ describe("keys", () => {
       expect(response.status).toBe(422)
       expect(errors.map(({ pointer }) => pointer).sort()).toEqual([...pointers].sort())
     }
-    const answers = await Promise.all(
-      Array.from({ length: 30 }, () => make({ tenantId: TENANT, scopes: ["read"], expiresAt: null, label: null }))
-    )
-    const statuses = answers.map(({ status }) => status).sort()
-    expect(statuses).toEqual([...new Array(20).fill(201), ...new Array(10).fill(409)])
-    expect(answers.every(({ status, headers }) => status !== 201 || headers.get("cache-control") === "no-store")).toBe(
-      true
-    )
+    const makeMany = async (count: number, labelOf: (number: number) => string | null) => {
+      const answers = await Promise.all(
+        Array.from({ length: count }, (_, number) =>
+          make({ tenantId: TENANT, scopes: ["read"], expiresAt: null, label: labelOf(number) })
+        )
+      )
+      const made: ReadonlyArray<MadeKey> = await Promise.all(
+        answers.filter(({ status }) => status === 201).map((answer) => answer.json())
+      )
+      const refused: ReadonlyArray<{ readonly type: string; readonly detail: string }> = await Promise.all(
+        answers.filter(({ status }) => status === 409).map((answer) => answer.json())
+      )
+      expect(made.length + refused.length).toBe(count)
+      expect(answers.filter(({ status }) => status === 201).map(({ headers }) => headers.get("cache-control"))).toEqual(
+        made.map(() => "no-store")
+      )
+      return { made, refused }
+    }
+    const unlabelled = await makeMany(5, () => null)
+    const ofOne = await makeMany(5, () => 'say "ci"')
+    for (const { made, refused } of [unlabelled, ofOne]) {
+      expect([made.length, refused.length]).toEqual([2, 3])
+      for (const { type, detail } of refused) {
+        expect(type).toBe("urn:event-service-agent:problem:too-many-keys")
+        for (const { keyId } of made) expect(detail).toContain(keyId)
+      }
+    }
+    expect(unlabelled.refused[0]?.detail).toContain("Of the tenant acme 2 keys without a label are live")
+    expect(ofOne.refused[0]?.detail).toContain('Of the tenant acme 2 keys with the label "say \\"ci\\"" are live')
+    const others = await makeMany(30, (number) => `program ${number}`)
+    expect(others.made).toHaveLength(16)
+    const [oldest] = [...unlabelled.made].sort((a, b) => (a.createdAt + a.keyId < b.createdAt + b.keyId ? -1 : 1))
+    for (const { detail } of others.refused) {
+      expect(detail).toContain("Of the tenant acme 20 keys are live, and 20 may be: revoke")
+      expect(detail).toContain(oldest?.keyId ?? "nobody")
+    }
+    // To revoke the one that was named is all that there is to do.
+    await revokeKey(service, oldest?.keyId ?? "")
+    expect((await make({ tenantId: TENANT, scopes: ["read"] })).status).toBe(201)
     const unknown = { method: "DELETE", headers: withKey(adminKeyOf(service)) }
     expect((await service.fetch("/api/admin/keys/000000000000", unknown)).status).toBe(404)
   }, 60_000)
@@ -150,9 +190,9 @@ describe("keys", () => {
   it("close the streams that they opened, when they are revoked or expire, and no others", async () => {
     await using service = await startKeyed()
     const expiresAt = new Date(Date.now() + 3_000).toISOString()
-    const lasting = await makeKey(service, { tenantId: TENANT, scopes: ["read"] })
-    const revoked = await makeKey(service, { tenantId: TENANT, scopes: ["read"] })
-    const expiring = await makeKey(service, { tenantId: TENANT, scopes: ["read"], expiresAt })
+    const lasting = await makeKey(service, { tenantId: TENANT, scopes: ["read"], label: "lasting" })
+    const revoked = await makeKey(service, { tenantId: TENANT, scopes: ["read"], label: "revoked" })
+    const expiring = await makeKey(service, { tenantId: TENANT, scopes: ["read"], label: "expiring", expiresAt })
     await using goesOn = await LiveReader.open(service, TENANT, withKey(lasting.key))
     await using isRevoked = await LiveReader.open(service, TENANT, withKey(revoked.key))
     await using expires = await LiveReader.open(service, TENANT, withKey(expiring.key))

@@ -1,5 +1,5 @@
 import { afterAll, describe, expect, it } from "vitest"
-import { callsOf, json, listAll, type Reference, type Submission } from "../client.ts"
+import { callsOf, json, listAll, type Reference, type Submission, submit } from "../client.ts"
 import { countingTarget } from "../counting-target.ts"
 import { removeLeftovers, Service } from "../process.ts"
 import { rowCounts, stored } from "../stored.ts"
@@ -23,7 +23,8 @@ const bytesOf = ({ dbPath }: Service, tenant: string) => {
   )
   const [real] = stored<{ readonly bytes: number | null }>(
     dbPath,
-    `SELECT sum(octet_length(request) + coalesce(octet_length(sealed), 0) + coalesce(octet_length(outcome), 0)) AS bytes
+    `SELECT sum(octet_length(name) + octet_length(request) + octet_length(tags)
+       + coalesce(octet_length(sealed), 0) + coalesce(octet_length(outcome), 0)) AS bytes
      FROM service_calls WHERE tenant_id = ?`,
     tenant
   )
@@ -78,6 +79,46 @@ describe("a rate limit", () => {
       return answer.status === 202 && answer
     })
     expect(rest.headers.get("ratelimit-policy")).toBe('"submissions";q=2;w=1')
+  }, 60_000)
+
+  it("counts a change of tags as a submission, and lets a tenant cancel as fast as it can", async () => {
+    const rate = 20
+    await using service = await Service.start({ RATE_LIMIT_SUBMISSIONS: String(rate) })
+    const calls = await Promise.all(Array.from({ length: rate / 2 }, () => submit(service, TENANT, call)))
+    const [first] = calls
+    const setTags = (tag: string, tenant = TENANT) =>
+      service.fetch(`${callsOf(tenant)}/${first?.serviceCallId}/tags`, { ...json({ tags: [tag] }), method: "PUT" })
+    const startedAt = performance.now()
+    const answers = await Promise.all(Array.from({ length: 5 * rate }, (_, number) => setTags(`tag ${number}`)))
+    const seconds = (performance.now() - startedAt) / 1_000
+    const changed = answers.filter(({ status }) => status === 200)
+    const refused = answers.filter(({ status }) => status === 429)
+    expect(changed.length + refused.length).toBe(answers.length)
+    expect(changed.length).toBeGreaterThan(0)
+    expect(changed.length).toBeLessThanOrEqual(rate * (1 + seconds))
+    expect(refused.length).toBeGreaterThan(0)
+    for (const { headers } of answers) expect(headers.get("ratelimit-policy")).toBe(`"submissions";q=${rate};w=1`)
+    for (const { headers } of changed) expect(headers.get("ratelimit")).toMatch(/^"submissions";r=\d+;t=1$/)
+    expect(Object.fromEntries(refused[0]?.headers ?? [])).toMatchObject({
+      "retry-after": "1",
+      ratelimit: '"submissions";r=0;t=1'
+    })
+    expect(await refused[0]?.json()).toMatchObject({ limit: "RATE_LIMIT_SUBMISSIONS", quota: rate })
+    // Of those that were refused nothing is left.
+    const [events] = stored<{ readonly changes: number }>(
+      service.dbPath,
+      "SELECT count(*) AS changes FROM outbox WHERE type = 'ServiceCallTagsChanged'"
+    )
+    expect(events?.changes).toBe(changed.length)
+    // It takes from the tenant that the path names, also when there is no such call.
+    expect((await setTags("other", "globex")).status).toBe(404)
+
+    const cancelled = await Promise.all(
+      calls.map(({ serviceCallId }) => service.fetch(`${callsOf(TENANT)}/${serviceCallId}/cancel`, { method: "POST" }))
+    )
+    expect(cancelled.map(({ status, headers }) => [status, headers.has("ratelimit")])).toEqual(
+      calls.map(() => [200, false])
+    )
   }, 60_000)
 })
 
@@ -151,7 +192,9 @@ describe("a quota of stored bytes", () => {
       RETENTION_FINISHED: "1s"
     })
     const answers = await Promise.all(
-      Array.from({ length: 40 }, () => service.fetch(callsOf(TENANT), json(callTo(target.url))))
+      Array.from({ length: 40 }, () =>
+        service.fetch(callsOf(TENANT), json(callTo(target.url, { name: "ö".repeat(50), tags: ["ä", "b"] })))
+      )
     )
     const accepted = answers.filter(({ status }) => status === 202).length
     expect(accepted).toBeGreaterThan(10)
@@ -161,7 +204,15 @@ describe("a quota of stored bytes", () => {
     expect(full.counted).toBeLessThanOrEqual(30_000)
     const refused = answers.find(({ status }) => status === 429)
     expect(refused?.headers.get("ratelimit-policy")).toBe('"stored-bytes";q=30000;qu="content-bytes"')
-    expect(await refused?.json()).toMatchObject({ limit: "QUOTA_STORED_BYTES", used: full.counted })
+    const problem: { readonly detail: string } = (await refused?.json()) ?? { detail: "" }
+    expect(problem).toMatchObject({ limit: "QUOTA_STORED_BYTES", used: full.counted })
+    // What it takes a call for is what the call takes.
+    expect(problem.detail).toContain(`this one would add ${full.counted / accepted},`)
+    const [tagged] = await listAll(service, TENANT)
+    const tags = { ...json({ tags: ["a tag of 20 letters."] }), method: "PUT" }
+    expect((await service.fetch(`${callsOf(TENANT)}/${tagged?.serviceCallId}/tags`, tags)).status).toBe(200)
+    const more = '["a tag of 20 letters."]'.length - Buffer.byteLength('["ä","b"]')
+    expect(bytesOf(service, TENANT)).toEqual({ counted: full.counted + more, real: full.counted + more })
 
     for (const { serviceCallId } of await listAll(service, TENANT)) {
       expect((await service.fetch(`${callsOf(TENANT)}/${serviceCallId}/cancel`, json({}))).status).toBe(200)

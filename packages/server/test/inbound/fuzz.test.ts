@@ -119,8 +119,9 @@ const submitSome = async (service: Service): Promise<ReadonlyArray<string>> => {
 /** Keys that may be revoked, also once more. */
 const makeKeys = (service: Service): Promise<ReadonlyArray<string>> =>
   Promise.all(
-    Array.from({ length: KEYS }, async () => {
-      const response = await service.fetch("/api/admin/keys", json({ tenantId: "*", scopes: ["read"] }))
+    Array.from({ length: KEYS }, async (_, number) => {
+      const key = { tenantId: "*", scopes: ["read"], label: `before ${number}` }
+      const response = await service.fetch("/api/admin/keys", json(key))
       expect(response.status).toBe(201)
       const { keyId }: { readonly keyId: string } = await response.json()
       return keyId
