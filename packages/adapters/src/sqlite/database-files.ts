@@ -1,5 +1,7 @@
 import {
+  accessSync,
   closeSync,
+  constants,
   existsSync,
   fsyncSync,
   lstatSync,
@@ -39,6 +41,23 @@ export const realPathOf = (path: string): string => {
   if (!found.isFile()) throw new Error("it is no file; set DB_PATH to one")
   return realpathSync(path)
 }
+
+/**
+ * Throws when there can be no database of ours at the path, as far as a look tells that changes nothing: neither the
+ * folder comes to be nor a lock.
+ */
+export const refusePlace = (path: string): void => {
+  const folder = dirname(resolve(path))
+  const above = nearestThere(folder)
+  if (!statSync(above).isDirectory()) throw new Error(`${above} is no folder; set DB_PATH to a file in one`)
+  if (!wasCreated(path)) accessSync(above, constants.W_OK | constants.X_OK)
+  if (above !== folder) return
+  const real = realPathOf(path)
+  // Where there is a lock, a start may be under way, or may have been cut off while it created the database.
+  if (!existsSync(lockPathOf(real))) refuseForeign(real)
+}
+
+const nearestThere = (path: string): string => (existsSync(path) ? path : nearestThere(dirname(path)))
 
 /** Whether there is a database at the path, or was one: what was sealed for it needs its key. */
 export const wasCreated = (path: string): boolean => sizeOf(path) > 0 || sizeOf(lockPathOf(path)) > 0

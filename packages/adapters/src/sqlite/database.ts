@@ -12,6 +12,7 @@ import {
   realPathOf,
   refuseForeign,
   refuseLost,
+  refusePlace,
   sizeOf
 } from "./database-files.ts"
 import { APPLICATION_ID, migrate, readPragma } from "./migrations.ts"
@@ -33,7 +34,8 @@ export class DatabaseUnusable extends Schema.TaggedError<DatabaseUnusable>()("Da
   reason: Schema.String
 }) {
   override get message(): string {
-    return `cannot use the database ${this.path}: ${this.reason}`
+    const setting = this.reason.includes("DB_PATH") ? "" : " (DB_PATH)"
+    return `cannot use the database ${this.path}${setting}: ${this.reason}`
   }
 }
 
@@ -94,6 +96,10 @@ export const layer = (path: string) =>
       return Context.make(WriteConnection, writer).pipe(Context.add(ReadConnection, reader))
     })
   )
+
+/** Fails for a place where there can be no database of ours, before anything is created for it. */
+export const checkPlace = (path: string): Effect.Effect<void, DatabaseUnusable> =>
+  attempt(path, () => refusePlace(path))
 
 /**
  * A connection that cannot write. While it is open, others do not merge the write-ahead log into the database when
@@ -178,7 +184,9 @@ const explain = (cause: unknown): string => {
   const message = cause instanceof Error ? cause.message : String(cause)
   if (message.includes("malformed")) return `it is damaged (${message}); restore a backup`
   if (/readonly|EACCES|EROFS|EPERM/.test(message))
-    return "this user may not write it; give it the rights, or set another DB_PATH"
+    return "this user may not read and write it; give it the rights, or set another DB_PATH"
+  if (/ENOENT|ENOTDIR|EEXIST/.test(message))
+    return "its folder is not there, and cannot be made; set DB_PATH to a file elsewhere"
   if (message.includes("is full")) return "the disk is full; make room on it"
   if (message.includes("unable to open")) return "this user may not open it, or create it there; give it the rights"
   return message.includes("not a database") ? NO_DATABASE : message

@@ -12,18 +12,19 @@ import { live } from "@event-service-agent/platform/testing"
 import { Transaction } from "@event-service-agent/platform/transaction"
 import { ServiceCallId, TenantId } from "@event-service-agent/schemas/ids"
 import { fromMillis, toMillis } from "@event-service-agent/schemas/time"
-import { Effect, Layer, Option } from "effect"
+import { Effect, Fiber, Layer, Option } from "effect"
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import { ReadConnection, WriteConnection } from "../../src/sqlite/database.ts"
-import { listQuery, layer as readerLayer } from "../../src/sqlite/service-call-reader.ts"
+import { listQuery } from "../../src/sqlite/service-call-list.ts"
+import { layerLooking, layer as readerLayer } from "../../src/sqlite/service-call-reader.ts"
 import { layer as repositoryLayer } from "../../src/sqlite/service-call-repository.ts"
 import { layer as transactionLayer } from "../../src/sqlite/transaction.ts"
 import { temporaryDatabase } from "./temporary-database.ts"
 
-const storage = Layer.mergeAll(readerLayer, repositoryLayer, transactionLayer).pipe(
-  Layer.provideMerge(temporaryDatabase)
-)
+const storageWith = (reader: typeof readerLayer) =>
+  Layer.mergeAll(reader, repositoryLayer, transactionLayer).pipe(Layer.provideMerge(temporaryDatabase))
+const storage = storageWith(readerLayer)
 
 serviceCallRepositoryContract("on SQLite", storage)
 
@@ -91,7 +92,8 @@ const storeAll = Effect.fnUntraced(function* (calls: ReadonlyArray<ServiceCall>)
 
 describe("ServiceCallReader, on SQLite", () => {
   it("lists what a plain filter over all calls finds, newest first, page by page", async () => {
-    const property = fc.asyncProperty(anyCalls, anyFilter, fc.integer({ min: 1, max: 7 }), (calls, filter, limit) =>
+    const [anyLimit, anyLook] = [fc.integer({ min: 1, max: 7 }), fc.integer({ min: 1, max: 20 })]
+    const property = fc.asyncProperty(anyCalls, anyFilter, anyLimit, anyLook, (calls, filter, limit, lookMax) =>
       live(
         Effect.gen(function* () {
           yield* storeAll(calls)
@@ -110,7 +112,7 @@ describe("ServiceCallReader, on SQLite", () => {
               (a, b) => toMillis(b.acceptedAt) - toMillis(a.acceptedAt) || (a.serviceCallId < b.serviceCallId ? 1 : -1)
             )
           expect(listed).toEqual(expected.map((call) => call.serviceCallId))
-        }).pipe(Effect.provide(storage))
+        }).pipe(Effect.provide(storageWith(layerLooking(lookMax))))
       )()
     )
     await fc.assert(property, { numRuns: 60 })
@@ -146,10 +148,12 @@ describe("ServiceCallReader, on SQLite", () => {
     live(
       Effect.gen(function* () {
         const { database } = yield* ReadConnection
-        const plan = (filter: Partial<ServiceCallFilter>, isLaterPage = false) => {
-          const after = { acceptedAt: fromMillis(1), serviceCallId: uuid(1) }
-          const all = { statuses: [], tags: [], ...filter }
-          const { sql, bindings } = listQuery(acme, all, { limit: 20, ...(isLaterPage ? { after } : {}) })
+        const place = { acceptedAt: fromMillis(1), serviceCallId: uuid(1) }
+        const plan = (
+          filter: Partial<ServiceCallFilter>,
+          ends: { after?: typeof place; downTo?: typeof place } = {}
+        ) => {
+          const { sql, bindings } = listQuery(acme, { statuses: [], tags: [], ...filter }, { limit: 20, ...ends })
           const rows = database
             .query<{ detail: string }, Array<SQLQueryBindings>>(`EXPLAIN QUERY PLAN ${sql}`)
             .all(...bindings)
@@ -164,16 +168,40 @@ describe("ServiceCallReader, on SQLite", () => {
           [{ tags: ["billing", "eu"] }, "SEARCH t USING PRIMARY KEY (tenant_id=? AND tag=?"]
         ]
         for (const [filter, expected] of cases) {
-          for (const isLaterPage of [false, true]) {
-            expect(plan(filter, isLaterPage)).toContain(expected)
-            expect(plan(filter, isLaterPage)).not.toContain("TEMP B-TREE")
-            expect(plan(filter, isLaterPage)).not.toMatch(/SCAN [cft]\b/)
+          for (const ends of [{}, { after: place }, { downTo: place }, { after: place, downTo: place }]) {
+            expect(plan(filter, ends)).toContain(expected)
+            expect(plan(filter, ends)).not.toContain("TEMP B-TREE")
+            expect(plan(filter, ends)).not.toMatch(/SCAN [cft]\b/)
           }
         }
+        const stretch = plan({ from: fromMillis(0) }, { downTo: place })
+        expect(stretch).toContain("service_calls_by_acceptance (tenant_id=? AND (accepted_at,service_call_id)>(?,?))")
+        expect(stretch).not.toContain("TEMP B-TREE")
         expect(plan({ from: fromMillis(0), to: fromMillis(1) })).toContain(
           "service_calls_by_due (tenant_id=? AND due_at>?"
         )
       }).pipe(Effect.provide(storage))
+    )
+  )
+
+  it(
+    "lets other work go on while it looks for calls that are rare",
+    live(
+      Effect.gen(function* () {
+        const [calls, lookMax] = [60, 10]
+        yield* Effect.gen(function* () {
+          yield* storeAll(Array.from({ length: calls }, (_, n) => ({ ...succeeded, serviceCallId: uuid(n) })))
+          const reader = yield* ServiceCallReader
+          let turns = 0
+          // It yields after each turn.
+          const other = yield* Effect.forkChild(Effect.forever(Effect.sync(() => turns++)), { startImmediately: true })
+          const search = reader.list(acme, { statuses: [], tags: [], text: "nothing like it" }, { limit: 1 })
+          const before = turns
+          expect(yield* search).toEqual([])
+          expect(turns - before).toBeGreaterThanOrEqual(calls / lookMax - 1)
+          yield* Fiber.interrupt(other)
+        }).pipe(Effect.provide(storageWith(layerLooking(lookMax))))
+      })
     )
   )
 
