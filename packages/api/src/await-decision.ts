@@ -23,7 +23,10 @@ type Order =
   | Pick<MessageDraft<"CancelServiceCall">, "type" | "payload">
   | Pick<MessageDraft<"SetServiceCallTags">, "type" | "payload">
 
-/** Sends the command to orchestration, and waits until that has handled it, or for `DECISION_WAIT_MS`. */
+/**
+ * Sends the command to orchestration, and waits until that has handled it, or for `DECISION_WAIT_MS`. A cancellation
+ * that is on its way already is not sent once more: it would change nothing, and fill the outbox while nobody decides.
+ */
 export const awaitDecision = Effect.fnUntraced(function* (call: ServiceCallDetail, order: Order) {
   const bus = yield* EventBusPort
   const outbox = yield* Outbox
@@ -37,11 +40,12 @@ export const awaitDecision = Effect.fnUntraced(function* (call: ServiceCallDetai
     correlationId: call.correlationId,
     causationId: null
   }
-  yield* transaction.run(bus.publish([{ ...envelope, ...order }]))
-  const handled = yield* outbox.unhandled(order.type, call.tenantId).pipe(
-    Effect.map((ids) => !ids.has(call.serviceCallId)),
+  const isOnItsWay = Effect.map(outbox.unhandled(order.type, call.tenantId), (ids) => ids.has(call.serviceCallId))
+  const isAsked = order.type === "CancelServiceCall" && (yield* isOnItsWay)
+  if (!isAsked) yield* transaction.run(bus.publish([{ ...envelope, ...order }]))
+  const handled = yield* isOnItsWay.pipe(
     Effect.repeat({
-      until: (isHandled) => isHandled,
+      until: (isWaiting) => !isWaiting,
       schedule: Schedule.exponential(DECISION_POLL_MS, DECISION_POLL_GROWTH)
     }),
     Effect.timeoutOption(DECISION_WAIT_MS)

@@ -82,7 +82,7 @@ export const countServiceCalls = Effect.fn("Api.countServiceCalls")(function* (t
   const outbox = yield* Outbox
   const reader = yield* ServiceCallReader
   const unprocessed = yield* outbox.unhandled("SubmitServiceCall", tenantId)
-  const { statuses, tags } = yield* reader.counts(tenantId)
+  const { statuses, tags, overdue } = yield* reader.counts(tenantId)
   const of = (status: Status) => statuses.get(status) ?? 0
   const counts = {
     Submitted: of("Submitted") + unprocessed.size,
@@ -93,7 +93,7 @@ export const countServiceCalls = Effect.fn("Api.countServiceCalls")(function* (t
     Cancelled: of("Cancelled")
   }
   const total = Object.values(counts).reduce((sum, one) => sum + one, 0)
-  return { total, statuses: counts, tags }
+  return { total, statuses: counts, tags, overdue }
 })
 
 /** Newest first; of a call that is in both, what orchestration knows. */

@@ -91,6 +91,9 @@ export const CallStats = Schema.Struct({
   }),
   tags: Schema.Array(Schema.Struct({ tag: Schema.String, calls: Schema.Int })).annotate({
     description: "The 100 most used, and `starred` whenever a call has it"
+  }),
+  overdue: Schema.Int.annotate({
+    description: "Calls that were due 10 s ago or longer and have not started; 100 stands for 100 or more"
   })
 }).annotate({ identifier: "CallStats" })
 

@@ -45,7 +45,7 @@ const layerReader = Layer.effect(
         overdueTimers: 0,
         retry: null
       }),
-    counts: () => Effect.succeed({ statuses: new Map(), tags: [] })
+    counts: () => Effect.succeed({ statuses: new Map(), tags: [], overdue: 0 })
   }))
 )
 

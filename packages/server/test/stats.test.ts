@@ -1,3 +1,4 @@
+import { Database } from "bun:sqlite"
 import type { CallStats } from "@event-service-agent/api/representations"
 import { afterAll, describe, expect, it } from "vitest"
 import { callsOf, json, type Submission, submit } from "./client.ts"
@@ -34,7 +35,7 @@ describe("the counts of a tenant's calls", () => {
         ({ path }) => new Response("ok", { status: path.startsWith("/fails") ? 500 : 200 })
       )
       await using service = await Service.start({ EGRESS_ALLOW: target.host, RETENTION_FINISHED: "3s" })
-      expect(await statsOf(service, "acme")).toEqual({ total: 0, statuses: NONE, tags: [] })
+      expect(await statsOf(service, "acme")).toEqual({ total: 0, statuses: NONE, tags: [], overdue: 0 })
       const later = await submit(service, "acme", callTo(target.url, { dueAt: LATER, tags: ["a", "starred"] }))
       const other = await submit(service, "acme", callTo(target.url, { dueAt: LATER, tags: ["a"] }))
       await submit(service, "globex", callTo(target.url, { dueAt: LATER, tags: ["a", "of globex"] }))
@@ -44,7 +45,7 @@ describe("the counts of a tenant's calls", () => {
       const star = { tag: "starred", calls: 1 }
       // The star comes first, then the most used.
       const tags = [star, { tag: "a", calls: 2 }]
-      expect(await statsOf(service, "acme")).toEqual({ total: 2, statuses: waiting, tags })
+      expect(await statsOf(service, "acme")).toEqual({ total: 2, statuses: waiting, tags, overdue: 0 })
 
       await service.fetch(`${callsOf("acme")}/${other.serviceCallId}/cancel`, { method: "POST" })
       await service.fetch(`${callsOf("acme")}/${later.serviceCallId}/tags`, { ...json({ tags: ["b"] }), method: "PUT" })
@@ -54,7 +55,8 @@ describe("the counts of a tenant's calls", () => {
         tags: [
           { tag: "a", calls: 1 },
           { tag: "b", calls: 1 }
-        ]
+        ],
+        overdue: 0
       })
       for (const path of ["/ok", "/fails"]) await submit(service, "acme", callTo(target.url + path))
       await until("those have ended, and were counted so", async () => {
@@ -65,10 +67,44 @@ describe("the counts of a tenant's calls", () => {
       expect(await statsOf(service, "acme")).toEqual({
         total: 1,
         statuses: { ...NONE, Scheduled: 1 },
-        tags: [{ tag: "b", calls: 1 }]
+        tags: [{ tag: "b", calls: 1 }],
+        overdue: 0
       })
       expect(rowCounts(service.dbPath)).toMatchObject({ service_calls: 2 })
       expect(await statsOf(service, "globex")).toMatchObject({ total: 1 })
+    },
+    TEST_MS_MAX
+  )
+
+  it(
+    "say how many wait although they were due some time ago, and are no newcomers",
+    async () => {
+      const held = Promise.withResolvers<void>()
+      await using target = countingTarget(async () => {
+        await held.promise
+        return new Response("ok")
+      })
+      await using service = await Service.start({ EGRESS_ALLOW: target.host, IN_FLIGHT_PER_TENANT_MAX: "1" })
+      const submitCall = () => submit(service, "acme", callTo(target.url))
+      await submitCall()
+      await until("it is sent", () => target.count === 1)
+      const old = await submitCall()
+      await submitCall()
+      const isWaiting = async () => (await statsOf(service, "acme")).statuses.Scheduled === 2
+      await until("the others wait", isWaiting)
+      expect((await statsOf(service, "acme")).overdue).toBe(0)
+      {
+        using database = new Database(service.dbPath)
+        database.run("UPDATE service_calls SET due_at = due_at - 20000 WHERE status = 'Scheduled'")
+        // As if it had come then; the other one has just come, though it was due before.
+        database.run("UPDATE service_calls SET accepted_at = accepted_at - 20000 WHERE service_call_id = ?", [
+          old.serviceCallId
+        ])
+      }
+      expect((await statsOf(service, "acme")).overdue).toBe(1)
+      expect((await statsOf(service, "globex")).overdue).toBe(0)
+      held.resolve()
+      await until("nothing waits", async () => (await statsOf(service, "acme")).overdue === 0)
     },
     TEST_MS_MAX
   )

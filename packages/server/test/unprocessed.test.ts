@@ -2,6 +2,7 @@ import type { CallStats } from "@event-service-agent/api/representations"
 import { afterAll, describe, expect, it } from "vitest"
 import { callsOf, detailOf, json, type Submission, submit } from "./client.ts"
 import { removeLeftovers, Service, temporaryFolder } from "./process.ts"
+import { stored } from "./stored.ts"
 import { until } from "./until.ts"
 
 type Stats = (typeof CallStats)["Encoded"]
@@ -33,8 +34,8 @@ describe("a call that orchestration does not have yet", () => {
         await using cutOff = await Service.start(NO_BROKER, { folder: folder.path })
         const references = await Promise.all([1, 2, 3].map(() => submit(cutOff, TENANT, SUBMISSION)))
         ids = references.map(({ serviceCallId }) => serviceCallId)
-        expect(await statsOf(cutOff)).toEqual({ total: 3, statuses: { ...NONE, Submitted: 3 }, tags: [] })
-        expect(await statsOf(cutOff, "globex")).toEqual({ total: 0, statuses: NONE, tags: [] })
+        expect(await statsOf(cutOff)).toEqual({ total: 3, statuses: { ...NONE, Submitted: 3 }, tags: [], overdue: 0 })
+        expect(await statsOf(cutOff, "globex")).toEqual({ total: 0, statuses: NONE, tags: [], overdue: 0 })
         const path = (n: number) => `${callsOf(TENANT)}/${ids[n]}`
         const exported = await (await cutOff.fetch(`${callsOf(TENANT)}/export?status=Submitted`)).text()
         expect(exported.trim().split("\n")).toHaveLength(3)
@@ -48,6 +49,10 @@ describe("a call that orchestration does not have yet", () => {
           expect(answer.status).toBe(202)
           expect(await answer.json()).toMatchObject({ status: "Submitted" })
         }
+        // Once more is the same command.
+        expect((await cutOff.fetch(`${path(1)}/cancel`, { method: "POST" })).status).toBe(202)
+        const cancels = "SELECT count(*) AS commands FROM outbox WHERE type = 'CancelServiceCall'"
+        expect(stored(cutOff.dbPath, cancels)).toEqual([{ commands: 1 }])
         expect(await detailOf(cutOff, TENANT, String(ids[1]))).toMatchObject({ status: "Submitted", tags: ["a"] })
       }
       await using service = await Service.start({}, { folder: folder.path })
@@ -65,7 +70,8 @@ describe("a call that orchestration does not have yet", () => {
         tags: [
           { tag: "starred", calls: 1 },
           { tag: "a", calls: 2 }
-        ]
+        ],
+        overdue: 0
       })
     },
     TEST_MS_MAX

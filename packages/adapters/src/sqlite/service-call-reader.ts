@@ -1,6 +1,8 @@
 import type { Failed, ServiceCall } from "@event-service-agent/orchestration/domain/service-call"
 import {
+  COUNTED_OVERDUE_MAX,
   COUNTED_TAGS_MAX,
+  OVERDUE_MS,
   type ServiceCallDetail,
   ServiceCallReader,
   type ServiceCallSummary,
@@ -68,6 +70,13 @@ export const layerLooking = (lookMax: number) =>
         `SELECT name AS tag, calls FROM service_call_counts WHERE tenant_id = ? AND kind = 'tag'
        ORDER BY name = '${STARRED}' DESC, calls DESC, name LIMIT ${COUNTED_TAGS_MAX}`
       )
+      // What has just come may have been due for minutes.
+      const countOverdue = reader.prepare<{ readonly calls: number }>(
+        `SELECT count(*) AS calls FROM (
+         SELECT 1 FROM service_calls WHERE tenant_id = ?1 AND is_due = 1 AND due_at < ?2 AND accepted_at < ?2
+         UNION ALL SELECT 1 FROM timer_schedules WHERE tenant_id = ?1 AND due_at < ?2
+         LIMIT ${COUNTED_OVERDUE_MAX})`
+      )
       const listRows = yield* makeListRows(lookMax)
 
       return ServiceCallReader.of({
@@ -97,10 +106,12 @@ export const layerLooking = (lookMax: number) =>
           }
         }),
         counts: Effect.fnUntraced(function* (tenantId) {
+          const now = yield* Clock.currentTimeMillis
           const statuses = yield* countStatuses.all(tenantId)
           return {
             statuses: new Map(statuses.map(({ name, calls }) => [name, calls])),
-            tags: yield* countTags.all(tenantId)
+            tags: yield* countTags.all(tenantId),
+            overdue: (yield* countOverdue.first(tenantId, now - OVERDUE_MS))?.calls ?? 0
           }
         })
       })

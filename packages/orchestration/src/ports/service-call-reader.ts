@@ -94,9 +94,14 @@ export interface ServiceCallCounts {
   readonly statuses: ReadonlyMap<Status, number>
   /** The most used first, at most `COUNTED_TAGS_MAX`; `starred` is among them whenever a call has it. */
   readonly tags: ReadonlyArray<{ readonly tag: string; readonly calls: number }>
+  /** Those that were due `OVERDUE_MS` ago or longer and have not started; no more than `COUNTED_OVERDUE_MAX`. */
+  readonly overdue: number
 }
 
 export const COUNTED_TAGS_MAX = 100
+export const COUNTED_OVERDUE_MAX = 100
+/** Later than this, people should look why. */
+export const OVERDUE_MS = 10_000
 /** How others look at service calls: committed states only, one tenant at a time, never holding up the writer. */
 export class ServiceCallReader extends Context.Service<
   ServiceCallReader,

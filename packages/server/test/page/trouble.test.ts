@@ -1,10 +1,11 @@
+import { Database } from "bun:sqlite"
 import { afterAll, describe, expect } from "vitest"
-import { callsOf } from "../client.ts"
+import { callsOf, detailOf, submit } from "../client.ts"
 import { countingTarget } from "../counting-target.ts"
 import { itNeeds } from "../faults/needs.ts"
 import { until } from "../until.ts"
 import { missingBrowser } from "./chromium.ts"
-import { freePort, pageTest, TEST_MS_MAX } from "./page-test.ts"
+import { freePort, namesIn, pageTest, rowOf, TEST_MS_MAX } from "./page-test.ts"
 
 /** A target that answers when it is told to. */
 let held = Promise.withResolvers<void>()
@@ -12,8 +13,14 @@ const target = countingTarget(async () => {
   await held.promise
   return new Response("ok")
 })
+const ONE_AT_A_TIME = { IN_FLIGHT_PER_TENANT_MAX: "1" }
 /** The same one after a restart: the page knows no other. */
-const { service, open } = pageTest({ PORT: String(freePort()), EGRESS_ALLOW: target.host, ECHO_PORT: "off" })
+const { service, open } = pageTest({
+  PORT: String(freePort()),
+  EGRESS_ALLOW: target.host,
+  ECHO_PORT: "off",
+  ...ONE_AT_A_TIME
+})
 const it = (behaviour: string, body: () => Promise<void>) => itNeeds(missingBrowser, behaviour, body, TEST_MS_MAX)
 
 afterAll(async () => {
@@ -56,6 +63,34 @@ describe("in trouble, the page", () => {
     await page.getByRole("region", { name: "Response" }).getByText("Succeeded").waitFor()
     expect((await service().ended()).exitCode).toBe(0)
     await service().restart()
+    await page.locator(".warning-line").waitFor({ state: "detached" })
+    expect(tab.complaints).toEqual([])
+  })
+
+  it("counts the calls that are overdue, and leads to them", async () => {
+    held = Promise.withResolvers()
+    const before = target.count
+    const waits = (name: string) =>
+      submit(service(), "overdue", { name, requestSpec: { method: "POST", url: target.url } })
+    await waits("running")
+    await until("the target has it", () => target.count === before + 1)
+    const { serviceCallId } = await waits("forgotten")
+    await until(
+      "it waits for a place",
+      async () => (await detailOf(service(), "overdue", serviceCallId)).status === "Scheduled"
+    )
+    {
+      using database = new Database(service().dbPath)
+      const earlier = "UPDATE service_calls SET due_at = due_at - 20000, accepted_at = accepted_at - 20000"
+      database.run(`${earlier} WHERE service_call_id = ?`, [serviceCallId])
+    }
+    await using tab = await open("?tenant=overdue")
+    const { page } = tab
+    await page.locator(".warning-line").getByText("1 call is overdue").waitFor()
+    await page.getByRole("link", { name: "Show them" }).click()
+    await rowOf(page, "running").waitFor({ state: "detached" })
+    expect(await namesIn(page)).toEqual(["forgotten"])
+    held.resolve()
     await page.locator(".warning-line").waitFor({ state: "detached" })
     expect(tab.complaints).toEqual([])
   })

@@ -1,18 +1,18 @@
 import { computed, effect, signal } from "@preact/signals"
-import { listQuery, NO_FILTER } from "../lib/address.ts"
 import { formatSpan } from "../lib/times.ts"
-import type { CallPage } from "../lib/wire.ts"
-import { ask, callsOf } from "./api.ts"
+import { ask } from "./api.ts"
 import { now } from "./clock.ts"
 import { apiKey } from "./key.ts"
 import { downSince } from "./live.ts"
 import { tenant } from "./route.ts"
+import { refreshStats, stats } from "./stats.ts"
 
 const CHECK_MS = 15_000
 /** Without events for longer than this, people should know. */
 const DOWN_MS_MAX = 5_000
-/** A call that waits for this long after it was due is overdue. */
+/** A call that waits for this long after it was due is overdue, as the service counts. */
 const OVERDUE_MS = 10_000
+/** It counts no further. */
 const OVERDUE_COUNT_MAX = 100
 
 interface Ready {
@@ -23,7 +23,6 @@ interface Ready {
 /** What the service says of itself; empty while it is well. */
 const serviceWarning = signal("")
 const isSilent = signal(false)
-const overdue = signal<{ readonly count: number; readonly before: string }>({ count: 0, before: "" })
 
 export interface Warning {
   readonly text: string
@@ -40,25 +39,24 @@ export const warning = computed((): Warning | undefined => {
     const text = `${what} for ${formatSpan(downMs)}: what you see may be old. The page keeps trying.`
     return { text, overdueBefore: "" }
   }
-  const { count, before } = overdue.value
+  const count = stats.value?.overdue ?? 0
   if (count === 0) return undefined
   const many = count >= OVERDUE_COUNT_MAX ? `${count} or more` : String(count)
-  return { text: `${many} ${count === 1 ? "call is" : "calls are"} overdue.`, overdueBefore: before }
+  return {
+    text: `${many} ${count === 1 ? "call is" : "calls are"} overdue.`,
+    overdueBefore: new Date(now.value - OVERDUE_MS).toISOString()
+  }
 })
 
 const check = async (): Promise<void> => {
   const of = tenant.peek()
-  const before = new Date(Date.now() - OVERDUE_MS).toISOString()
-  const query = listQuery({ ...NO_FILTER, tab: "Scheduled", to: before })
-  query.set("limit", String(OVERDUE_COUNT_MAX))
-  const [ready, late] = await Promise.all([ask<Ready>("/health/ready"), ask<CallPage>(`${callsOf(of)}?${query}`)])
+  // Nothing may have happened for a while that would have refreshed it.
+  refreshStats()
+  const ready = await ask<Ready>("/health/ready")
   if (of !== tenant.peek()) return
   isSilent.value = !ready.ok && ready.problem.status === 0
   if (!ready.ok) serviceWarning.value = isSilent.value ? "" : `${ready.problem.title}. ${ready.problem.detail}`
   else serviceWarning.value = ready.value.status === "ok" ? "" : (ready.value.detail ?? "The service is degraded.")
-  // A call that has just come may have been due for minutes.
-  const waiting = late.ok ? late.value.items.filter((call) => Date.parse(call.acceptedAt) < Date.parse(before)) : []
-  overdue.value = { count: waiting.length, before }
 }
 
 export const startHealth = (): void => {
