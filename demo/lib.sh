@@ -1,8 +1,9 @@
 # shellcheck shell=bash
 # What the numbered scripts share. They need bash (3.2 or newer), curl and awk. Where the service is:
-BASE_URL=${BASE_URL:-http://127.0.0.1:3000}
+BASE_URL=${BASE_URL:-${ESA_URL:-http://127.0.0.1:3000}}
 ECHO_URL=${ECHO_URL:-http://127.0.0.1:3001}
-TENANT=${TENANT:-demo}
+# Whose calls: when nobody says, those of the tenant of the key in ESA_API_KEY, or of demo.
+TENANT=${TENANT:-${ESA_TENANT-}}
 
 export LC_ALL=C
 # A proxy for the internet must not get in between.
@@ -10,7 +11,6 @@ export no_proxy="127.0.0.1,localhost,::1${no_proxy:+,$no_proxy}"
 
 BASE_URL=${BASE_URL%/}
 ECHO_URL=${ECHO_URL%/}
-CALLS=$BASE_URL/api/tenants/$TENANT/service-calls
 # Different in every run, so that a run finds its own calls and no earlier ones.
 # shellcheck disable=SC2034
 RUN=run-$(date +%s)-$$
@@ -53,6 +53,11 @@ show() {
   local method=$1 url=$2 body=${3-} header=${4-} curl http
   curl="curl -i $(quote "$url")" http="http $method $(quote "$url")"
   [[ $method == GET || -n $body ]] || curl+=" -X $method"
+  if [[ -n ${ESA_API_KEY-} ]]; then
+    # As a variable: what is printed may be seen by others.
+    # shellcheck disable=SC2016
+    curl+=' -H "authorization: Bearer $ESA_API_KEY"' http+=' "authorization:Bearer $ESA_API_KEY"'
+  fi
   if [[ -n $header ]]; then
     curl+=" -H $(quote "$header")" http+=" $(quote "${header/: /:}")"
   fi
@@ -70,7 +75,7 @@ send() {
   local answer options=(-sSi -m 10 -X "$1")
   [[ -z ${3-} ]] || options+=(-H 'content-type: application/json' -d "$3")
   [[ -z ${4-} ]] || options+=(-H "$4")
-  answer=$(curl "${options[@]}" "$2") || fail "no answer to $1 $2"
+  answer=$(with_key "${options[@]}" "$2") || fail "no answer to $1 $2"
   answer=${answer//$'\r'/}$'\n'
   HEAD=${answer%%$'\n\n'*}
   BODY=${answer#"$HEAD"}
@@ -78,6 +83,15 @@ send() {
   BODY=${BODY%$'\n'}
   read -r _ STATUS _ <<<"$HEAD"
   FIELDS=$(flatten <<<"$BODY") || fail "the answer to $1 $2 is not JSON: $BODY"
+}
+
+# with_key ARGUMENTS: curl, with the key, if there is one. Others see the arguments of a command, and not what it reads.
+with_key() {
+  if [[ -n ${ESA_API_KEY-} ]]; then
+    curl -K <(printf 'header = "authorization: Bearer %s"\n' "$ESA_API_KEY") "$@"
+  else
+    curl "$@"
+  fi
 }
 
 # header NAME: its value in the latest answer
@@ -161,4 +175,17 @@ need_service() {
     fail "The echo target does not answer at $ECHO_URL: start the service without ECHO_PORT=off, or set ECHO_URL."
 }
 
+# Sets TENANT, if it is not, and CALLS.
+choose_tenant() {
+  send GET "$BASE_URL/api/whoami"
+  [[ $STATUS != 401 ]] ||
+    fail "The service does not know who asks: set ESA_API_KEY to a key that may read and submit, and export it."
+  local own
+  own=$(field .tenantId)
+  [[ -n $own && $own != '*' ]] || own=${TENANT:-demo}
+  [[ ${TENANT:=$own} == "$own" ]] || fail "The key is for tenant $own: leave TENANT and ESA_TENANT out, or set them to it."
+  CALLS=$BASE_URL/api/tenants/$TENANT/service-calls
+}
+
 need_service
+choose_tenant

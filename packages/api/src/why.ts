@@ -1,5 +1,6 @@
 import type { ServiceCallDetail, WaitingFacts } from "@event-service-agent/orchestration/ports/service-call-reader"
 import type { DeadLetter } from "@event-service-agent/platform/outbox"
+import { formatSpan } from "@event-service-agent/schemas/format-span"
 import { toMillis } from "@event-service-agent/schemas/time"
 import { DateTime } from "effect"
 
@@ -82,7 +83,9 @@ const gateOf = ({ call, waiting, caps, now, trouble, deadLetter }: Known): AtGat
   if (call.status === "Scheduled" && !waiting.isDue) {
     const inMs = toMillis(call.dueAt) - toMillis(now)
     const summary =
-      inMs > 0 ? "Waits for its due time." : `Its due time was ${-inMs} ms ago, the timer is about to fire.${behind}`
+      inMs > 0
+        ? "Waits for its due time."
+        : `Its due time was ${formatSpan(-inMs)} ago, the timer is about to fire.${behind}`
     return {
       gate: "timer",
       summary,
@@ -99,7 +102,7 @@ const gateOf = ({ call, waiting, caps, now, trouble, deadLetter }: Known): AtGat
   const runsMs = toMillis(now) - toMillis(attempt.startedAt)
   return {
     gate: "running",
-    summary: `Attempt ${attempt.number} runs for ${runsMs} ms; it may take ${timeoutMs} ms.${behind}`,
+    summary: `Attempt ${attempt.number} runs for ${formatSpan(runsMs)}; it may take ${formatSpan(timeoutMs)}.${behind}`,
     nextWakeUpAt: DateTime.add(attempt.startedAt, { milliseconds: timeoutMs }),
     numbers: { attempt: attempt.number, runsMs, timeoutMs }
   }

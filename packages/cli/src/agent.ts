@@ -1,9 +1,10 @@
-import { Context, Effect, Redacted } from "effect"
+import type { Whoami } from "@event-service-agent/api/representations"
+import { Context, Effect, Option, Redacted } from "effect"
 import { Command } from "effect/cli"
 import { CommandFailed, EXIT } from "./failure.ts"
 import { note, paintNote, visible } from "./output.ts"
-import { failureOf } from "./problem.ts"
-import { readSettings, type Settings } from "./settings.ts"
+import { CALL_NOT_FOUND, failureOf } from "./problem.ts"
+import { parseTenant, readSettings, type Settings } from "./settings.ts"
 
 const ANSWER_MS_MAX = 30_000
 const WITHOUT_TLS = "the key goes over the network as plain text: use https"
@@ -52,8 +53,8 @@ export const callsOf = ({ tenant }: Settings, ...rest: ReadonlyArray<string>): s
   ["/api/tenants", tenant, "service-calls", ...rest.map(encodeURIComponent)].join("/")
 
 const makeAgent = Effect.gen(function* () {
-  const settings = yield* readSettings
-  const { url, key } = settings
+  const given = yield* readSettings
+  const { url, key } = given
   if (key !== undefined && isReadableOnTheWay(url)) yield* note(`${paintNote("yellow", "warning")}: ${WITHOUT_TLS}`)
   const authorization = key === undefined ? {} : { authorization: `Bearer ${Redacted.value(key)}` }
 
@@ -63,8 +64,32 @@ const makeAgent = Effect.gen(function* () {
       try: () => fetch(`${url}${path}`, { ...init, redirect: "manual", keepalive: false, signal }),
       catch: (cause) => unreachable(url, cause)
     })
-  const refuse = (response: Response) =>
-    readText(url, response).pipe(Effect.flatMap((text) => Effect.fail(failureOf(url, response, text))))
+  /** The tenant of the key; none when it is for all of them, which is `*`, or when that cannot be learnt. */
+  const tenantOfKey = Effect.gen(function* () {
+    if (key === undefined) return Option.none<string>()
+    const init = { headers: { accept: "application/json", ...authorization } }
+    const response = yield* send("/api/whoami", init, AbortSignal.timeout(ANSWER_MS_MAX))
+    const whoami = Option.liftThrowable((text: string): Partial<(typeof Whoami)["Encoded"]> | null => JSON.parse(text))
+    return whoami(yield* readText(url, response)).pipe(
+      Option.flatMapNullishOr((answer) => answer?.tenantId),
+      Option.filter((tenant) => response.ok && parseTenant(tenant) !== undefined)
+    )
+  }).pipe(Effect.orElseSucceed(() => Option.none<string>()))
+
+  // Where that fails, the answer to what was asked for says why.
+  const ownTenant = given.isTenantGiven ? Option.none<string>() : yield* tenantOfKey
+  const settings: Settings = { ...given, tenant: Option.getOrElse(ownTenant, () => given.tenant) }
+
+  const refuse = Effect.fnUntraced(function* (response: Response) {
+    const failed = failureOf(url, response, yield* readText(url, response))
+    // For a key, the calls of other tenants are not there.
+    const isNowhere = given.isTenantGiven && failed.problem?.type === CALL_NOT_FOUND
+    const tenant = isNowhere ? Option.getOrUndefined(yield* tenantOfKey) : undefined
+    if (tenant === undefined || tenant === settings.tenant) return yield* failed
+    const { exitCode, message, details = [], problem } = failed
+    const why = `${message}: the key is for tenant ${tenant}, not for ${settings.tenant}`
+    return yield* new CommandFailed({ exitCode, message: why, details, problem })
+  })
 
   return Agent.of({
     settings,
@@ -119,6 +144,6 @@ const unreachable = (url: string, cause: unknown): CommandFailed => {
   return new CommandFailed({
     exitCode: EXIT.unreachable,
     message: `the service at ${url} cannot be reached: ${reason}`,
-    details: ["Does it run? bun run start. Is it elsewhere? --url, or ESA_URL."]
+    details: [`Does it run? npx -y bun@${Bun.version} run start. Is it elsewhere? --url, or ESA_URL.`]
   })
 }

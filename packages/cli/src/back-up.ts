@@ -3,6 +3,7 @@ import { constants, setPriority } from "node:os"
 import { dirname } from "node:path"
 import { sizeOf, syncFolder } from "@event-service-agent/adapters/sqlite/database-files"
 import { damageOf, openDatabase, schemaVersionOf } from "./database.ts"
+import { type SentMeanwhile, watchSends } from "./sent-meanwhile.ts"
 
 /** Something is there already, and stays. */
 export class AlreadyThere extends Error {}
@@ -12,6 +13,7 @@ export interface Backup {
   readonly bytes: number
   readonly tookMs: number
   readonly schemaVersion: number
+  readonly sentMeanwhile: SentMeanwhile
 }
 
 /**
@@ -24,15 +26,18 @@ export const backUp = (path: string, file: string): Backup => {
   // The service comes first where both want the processor.
   setPriority(constants.priority.PRIORITY_BELOW_NORMAL)
   using source = openDatabase(path)
+  const sent = watchSends(source)
   const partial = `${file}.partial-${process.pid}`
   closeSync(openSync(partial, "wx", 0o600))
   try {
     source.prepare("VACUUM INTO ?").run(partial)
     const schemaVersion = check(partial)
     sync(partial)
+    const sentMeanwhile = sent()
     publish(partial, file)
     syncFolder(dirname(file))
-    return { file, bytes: sizeOf(file), tookMs: Math.round(performance.now() - startedAt), schemaVersion }
+    const tookMs = Math.round(performance.now() - startedAt)
+    return { file, bytes: sizeOf(file), tookMs, schemaVersion, sentMeanwhile }
   } finally {
     for (const suffix of ["", "-journal"]) rmSync(partial + suffix, { force: true })
   }

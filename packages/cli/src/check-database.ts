@@ -1,8 +1,8 @@
 import { statfsSync, statSync } from "node:fs"
 import { dirname, join, resolve } from "node:path"
+import { formatSpan } from "@event-service-agent/schemas/format-span"
 import { type Check, fail, ok, warn } from "./checks.ts"
 import { damageOf, openDatabase, schemaVersionOf } from "./database.ts"
-import { inWords } from "./times.ts"
 
 const GIBIBYTE = 1_073_741_824
 const FREE_BYTES_MIN = GIBIBYTE
@@ -16,7 +16,7 @@ export const checkDatabase = (path: string): ReadonlyArray<Check> => [
     using database = openDatabase(path)
     const damage = damageOf(database)
     return damage.length === 0
-      ? ok("integrity", `sound, checked in ${inWords(performance.now() - startedAt)}`)
+      ? ok("integrity", `sound, checked in ${formatSpan(performance.now() - startedAt)}`)
       : fail("integrity", damage.join("; "))
   }),
   looking("schema", () => {

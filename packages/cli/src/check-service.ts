@@ -1,18 +1,19 @@
 import type { FieldError } from "@event-service-agent/api/problem"
 import type { Whoami } from "@event-service-agent/api/representations"
+import { formatSpan } from "@event-service-agent/schemas/format-span"
 import { Effect, Option } from "effect"
 import manifest from "../package.json" with { type: "json" }
 import { Agent, callsOf } from "./agent.ts"
 import { type Check, fail, ok, warn } from "./checks.ts"
 import { type CommandFailed, EXIT } from "./failure.ts"
-import { inWords } from "./times.ts"
 
 /** More than clocks that are set by the network differ. The Date header has whole seconds. */
 const CLOCK_DIFFERENCE_MS_MAX = 2_000
 const HALF_SECOND_MS = 500
 
+/** As it travels. A later service may have parts and states that are not known here. */
 interface Ready {
-  readonly status: "ok" | "degraded"
+  readonly status: string
   readonly checks: Readonly<Record<string, string>>
   readonly detail?: string
 }
@@ -24,7 +25,7 @@ export const checkService = Effect.fn("Cli.checkService")(function* (target: Opt
   const live = yield* Effect.result(ask("GET", "/health/live"))
   const tookMs = Date.now() - startedAt
   if (live._tag === "Failure") return [fail("service", live.failure.message)]
-  const checks = [ok("service", `${settings.url} answers in ${inWords(tookMs)}`)]
+  const checks = [ok("service", `${settings.url} answers in ${formatSpan(tookMs)}`)]
   checks.push(checkClock(live.success.headers, startedAt, tookMs))
   checks.push(...(yield* checkReady))
   checks.push(yield* checkVersion)
@@ -43,19 +44,27 @@ const checkClock = (headers: Headers, startedAt: number, tookMs: number): Check 
     ? ok("clock", "agrees with the service's, within 2 s")
     : warn(
         "clock",
-        `the service's is ${inWords(Math.abs(difference))} ${difference > 0 ? "ahead" : "behind"}: --in counts on this one`
+        `the service's is ${formatSpan(Math.abs(difference))} ${difference > 0 ? "ahead" : "behind"}: --in counts on this one`
       )
 }
 
 const checkReady = Effect.gen(function* () {
   const { ask } = yield* Agent
   const { body } = yield* ask<Ready>("GET", "/health/ready")
-  const detail = body.detail === undefined ? "" : ` ${body.detail}`
-  const parts = Object.entries(body.checks).map(([name, state]) =>
-    (state === "ok" ? ok : warn)(name, `${state}${state === "ok" ? "" : detail}`)
+  return [checkPart("ready", body.status, body.detail), ...checkParts(body.checks, body.detail)]
+}).pipe(
+  Effect.catch(({ message, problem }: CommandFailed) =>
+    Effect.succeed([fail("ready", message), ...checkParts(problem?.checks ?? {}, problem?.detail)])
   )
-  return [(body.status === "ok" ? ok : warn)("ready", `${body.status}${detail}`), ...parts]
-}).pipe(Effect.catch((failed: CommandFailed) => Effect.succeed([fail("ready", failed.message)])))
+)
+
+const checkParts = (parts: Ready["checks"], detail: string | undefined): ReadonlyArray<Check> =>
+  Object.entries(parts).map(([name, state]) => checkPart(name, state, detail))
+
+const checkPart = (name: string, state: string, detail: string | undefined): Check => {
+  if (state === "ok") return ok(name, state)
+  return (state === "failed" ? fail : warn)(name, detail === undefined ? state : `${state}: ${detail}`)
+}
 
 const checkVersion = Effect.gen(function* () {
   const { ask } = yield* Agent

@@ -1,8 +1,9 @@
 import type { LiveEvent } from "@event-service-agent/api/representations"
+import { formatSpan } from "@event-service-agent/schemas/format-span"
 import type { ErrorMeta, ResponseMeta } from "@event-service-agent/schemas/outcome"
 import { paint, visible } from "./output.ts"
 import { paintStatus } from "./show-call.ts"
-import { inWords, localTime, timeOfDay } from "./times.ts"
+import { localTime, timeOfDay } from "./times.ts"
 
 /** An event as it travels, with what its payload may have. */
 export interface Change extends Omit<(typeof LiveEvent)["Encoded"], "payload"> {
@@ -37,9 +38,9 @@ const factsOf = ({
   tags
 }: Change["payload"]): ReadonlyArray<string> => [
   ...(dueAt === undefined ? [] : [`due ${localTime(dueAt)}`]),
-  ...(responseMeta === undefined ? [] : [`${responseMeta.status} in ${inWords(responseMeta.latencyMs)}`]),
+  ...(responseMeta === undefined ? [] : [`${responseMeta.status} in ${formatSpan(responseMeta.latencyMs)}`]),
   ...(errorMeta === undefined ? [] : [`${errorMeta.kind}: ${errorMeta.message}, sent: ${errorMeta.sent}`]),
-  ...(typeof latenessMs === "number" ? [`${inWords(latenessMs)} late`] : []),
+  ...(typeof latenessMs === "number" ? [`${formatSpan(latenessMs)} late`] : []),
   // A submission has both; then the tags are not what has changed.
   ...(tags === undefined || name !== undefined ? [] : [tags.join(", ")])
 ]

@@ -10,6 +10,8 @@ export interface ProblemDocument {
   readonly serviceCallId?: string
   readonly serviceCallStatus?: string
   readonly errors?: ReadonlyArray<FieldError>
+  /** Of an agent that is not ready: its parts and their states. */
+  readonly checks?: Readonly<Record<string, string>>
 }
 
 /** How the program ends; `docs/cli.md` explains each. From 64 on, the numbers of BSD's sysexits. */

@@ -6,31 +6,33 @@ import { visible } from "./output.ts"
 
 /** Where an abbreviated id is looked up. */
 const LATEST_MAX = 100
-const PREFIX_CHARACTERS_MIN = 4
+const PART_CHARACTERS_MIN = 4
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
 /** Slips of the hand that are forgiven in a suggestion. */
 const SLIPS_MAX = 2
 
-/** The id that was meant: all of it, or a beginning that only one of the latest calls has. */
+/** The id that was meant: all of it, or a beginning or an end that only one of the latest calls has. */
 export const findCall = Effect.fn("Cli.findCall")(function* (text: string) {
   const id = text.toLowerCase()
   if (UUID.test(id)) return id
   const { settings } = yield* Agent
   const latest = yield* latestIds
-  const isPrefix = id.length >= PREFIX_CHARACTERS_MIN && /^[0-9a-f-]+$/.test(id)
-  const found = isPrefix ? latest.filter((candidate) => candidate.startsWith(id)) : []
+  const isPart = id.length >= PART_CHARACTERS_MIN && /^[0-9a-f-]+$/.test(id)
+  const found = isPart ? latest.filter((candidate) => candidate.startsWith(id) || candidate.endsWith(id)) : []
   const [only, ...others] = found
   if (only !== undefined && others.length === 0) return only
   if (only !== undefined) {
     return yield* new CommandFailed({
       exitCode: EXIT.usage,
-      message: `${found.length} of the latest calls begin with ${id}: give more of it`,
+      message: `${found.length} of the latest calls begin or end with ${id}: give more of it`,
       details: found.slice(0, 10)
     })
   }
-  const message = isPrefix ? `none of the latest ${LATEST_MAX} calls begins with ${id}` : `${visible(text)} is no id`
+  const message = isPart
+    ? `none of the latest ${LATEST_MAX} calls begins or ends with ${id}`
+    : `${visible(text)} is no id, nor ${PART_CHARACTERS_MIN} or more characters at one end of it`
   return yield* new CommandFailed({
-    exitCode: isPrefix ? EXIT.notFound : EXIT.usage,
+    exitCode: isPart ? EXIT.notFound : EXIT.usage,
     message,
     details: didYouMean(id, latest),
     next: spell(settings, "list")
@@ -66,7 +68,10 @@ const latestIds = Effect.gen(function* () {
 
 const didYouMean = (id: string, candidates: ReadonlyArray<string>): ReadonlyArray<string> =>
   candidates
-    .map((candidate) => ({ candidate, slips: slipsBetween(id, candidate.slice(0, id.length)) }))
+    .map((candidate) => {
+      const ends = [candidate.slice(0, id.length), candidate.slice(-id.length)]
+      return { candidate, slips: Math.min(...ends.map((end) => slipsBetween(id, end))) }
+    })
     .filter(({ slips }) => slips <= SLIPS_MAX && id.length > 2 * SLIPS_MAX)
     .sort((one, other) => one.slips - other.slips)
     .slice(0, 3)

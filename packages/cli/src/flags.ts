@@ -60,7 +60,9 @@ export const wait = Flag.Int("wait").pipe(
 )
 
 export const callId = Argument.String("id").pipe(
-  Argument.withDescription("Id of the call; the beginning is enough where no other of the latest 100 has it")
+  Argument.withDescription(
+    "Id of the call; its beginning or its end, which the page shows, is enough where no other of the latest 100 has it"
+  )
 )
 
 /** Where the service has its database. */

@@ -1,6 +1,9 @@
 import { CommandFailed, EXIT, type ExitCode, type ProblemDocument } from "./failure.ts"
 import { visible } from "./output.ts"
 
+/** Type of the answer for a call that is not there, and for the calls of others. */
+export const CALL_NOT_FOUND = "urn:event-service-agent:problem:service-call-not-found"
+
 const BY_STATUS: ReadonlyMap<number, ExitCode> = new Map<number, ExitCode>([
   ...[400, 405, 413, 415, 422].map((status) => [status, EXIT.usage] as const),
   [401, EXIT.notAllowed],

@@ -15,7 +15,7 @@ export const UrlFlag = GlobalFlag.Setting("url")({
 export const TenantFlag = GlobalFlag.Setting("tenant")({
   flag: Flag.String("tenant").pipe(
     Flag.withMetavar("<tenant>"),
-    Flag.withDescription(`Whose calls (ESA_TENANT; ${TENANT_DEFAULT})`),
+    Flag.withDescription(`Whose calls (ESA_TENANT; the key's tenant, or ${TENANT_DEFAULT})`),
     Flag.optional
   )
 })
@@ -94,4 +94,5 @@ const parseUrl = (text: string): string | undefined => {
   return isPlain ? `${url.origin}${url.pathname}`.replace(/\/+$/, "") : undefined
 }
 
-const parseTenant = (text: string): string | undefined => (/^[A-Za-z0-9_-]{1,64}$/.test(text) ? text : undefined)
+/** A name that a tenant may have; otherwise `undefined`. */
+export const parseTenant = (text: string): string | undefined => (/^[A-Za-z0-9_-]{1,64}$/.test(text) ? text : undefined)

@@ -1,6 +1,7 @@
+import { formatSpan } from "@event-service-agent/schemas/format-span"
 import type { Detail } from "./calls.ts"
 import { type Colour, paint, visible } from "./output.ts"
-import { fromNow, inWords, localTime, timeOfDay } from "./times.ts"
+import { fromNow, localTime, timeOfDay } from "./times.ts"
 
 const COLOURS: Readonly<Record<string, Colour>> = {
   Succeeded: "green",
@@ -29,7 +30,7 @@ export const describeCall = (call: Detail, now: number): ReadonlyArray<string> =
     ...Object.entries(call.request.headers).map(([name, value]) => ["", visible(`${name}: ${value}`)] as const),
     ...(call.tags.length === 0 ? [] : [["tags", visible(call.tags.join(", "))] as const]),
     ["due", `${localTime(call.dueAt)} (${fromNow(call.dueAt, now)})`],
-    ...(call.latenessMs === null ? [] : [["lateness", inWords(call.latenessMs)] as const]),
+    ...(call.latenessMs === null ? [] : [["lateness", formatSpan(call.latenessMs)] as const]),
     ...(call.attempt === null ? [] : [["attempt", String(call.attempt.number)] as const]),
     ...(call.onUnknown === "fail" ? [] : [["on unknown", call.onUnknown] as const]),
     ...(call.clonedFrom === null ? [] : [["cloned from", call.clonedFrom] as const]),
@@ -39,7 +40,7 @@ export const describeCall = (call: Detail, now: number): ReadonlyArray<string> =
   "",
   ...call.history.map(({ status, at }, index) => {
     const before = call.history[index - 1]
-    const gap = before === undefined ? "" : `+${inWords(Date.parse(at) - Date.parse(before.at))}`
+    const gap = before === undefined ? "" : `+${formatSpan(Date.parse(at) - Date.parse(before.at))}`
     return `${timeOfDay(at)}  ${paintStatus(status, 9)}  ${paint("dim", gap)}`.trimEnd()
   }),
   ...describeOutcome(call),
@@ -58,11 +59,15 @@ const describeOutcome = ({ outcome }: Detail): ReadonlyArray<string> => {
       return []
     case "Succeeded": {
       const { status, latencyMs, bodyBytes, headers, bodySnippet } = outcome.response
-      return ["", `${status} in ${inWords(latencyMs)}${bytes(bodyBytes)}`, ...answer(headers, bodySnippet, bodyBytes)]
+      return [
+        "",
+        `${status} in ${formatSpan(latencyMs)}${bytes(bodyBytes)}`,
+        ...answer(headers, bodySnippet, bodyBytes)
+      ]
     }
     case "Failed": {
       const { kind, message, sent, latencyMs, headers = {}, bodySnippet = "", bodyBytes = 0 } = outcome.error
-      const took = latencyMs === undefined ? "" : ` after ${inWords(latencyMs)}`
+      const took = latencyMs === undefined ? "" : ` after ${formatSpan(latencyMs)}`
       return [
         "",
         paint("red", `${kind}${took}`),

@@ -1,3 +1,4 @@
+import { formatSpan } from "@event-service-agent/schemas/format-span"
 import { parseTimestamp } from "@event-service-agent/schemas/time"
 import { DateTime, Option } from "effect"
 
@@ -72,23 +73,8 @@ export const localTime = (iso: string): string => {
 export const timeOfDay = (iso: string): string =>
   `${localTime(iso).slice(11)}.${String(new Date(iso).getMilliseconds()).padStart(3, "0")}`
 
-/** A duration for people, in its two largest units: `3 h 12 m`, `1.5 s`, `17 ms`. */
-export const inWords = (ms: number): string => {
-  const abs = Math.abs(ms)
-  if (abs < SECOND_MS) return `${Math.round(ms)} ms`
-  if (abs < MINUTE_MS) return `${Number((ms / SECOND_MS).toFixed(1))} s`
-  const [large, small, names] =
-    abs < HOUR_MS
-      ? ([MINUTE_MS, SECOND_MS, ["m", "s"]] as const)
-      : abs < DAY_MS
-        ? ([HOUR_MS, MINUTE_MS, ["h", "m"]] as const)
-        : ([DAY_MS, HOUR_MS, ["d", "h"]] as const)
-  const rest = Math.floor((abs % large) / small)
-  return `${ms < 0 ? "-" : ""}${Math.floor(abs / large)} ${names[0]}${rest === 0 ? "" : ` ${rest} ${names[1]}`}`
-}
-
 /** How far a time is: `in 5 m`, `5 m ago`. */
 export const fromNow = (iso: string, now: number): string => {
   const ms = new Date(iso).getTime() - now
-  return ms >= 0 ? `in ${inWords(ms)}` : `${inWords(-ms)} ago`
+  return ms >= 0 ? `in ${formatSpan(ms)}` : `${formatSpan(-ms)} ago`
 }

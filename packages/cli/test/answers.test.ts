@@ -1,5 +1,6 @@
 import { removeLeftovers } from "@event-service-agent/server/testing/process"
 import { afterAll, describe, expect, it } from "vitest"
+import { answering, problem } from "./answering.ts"
 import { runEsa } from "./esa.ts"
 
 const TEST_MS_MAX = 30_000
@@ -22,27 +23,6 @@ const MEANINGS = new Map([
   [500, 1],
   [503, 75]
 ])
-
-/** Something that answers, as it is told, and keeps what was asked. What the real service cannot be made to say. */
-const answering = (answer: (request: Request) => Response) => {
-  /** The Authorization header of each request. */
-  const asked: Array<string | null> = []
-  const server = Bun.serve({
-    hostname: "127.0.0.1",
-    port: 0,
-    fetch: (request) => {
-      asked.push(request.headers.get("authorization"))
-      return answer(request)
-    }
-  })
-  return { url: `http://127.0.0.1:${server.port}`, asked, [Symbol.asyncDispose]: () => server.stop(true) }
-}
-
-const problem = (status: number, fields: object = {}, headers: Readonly<Record<string, string>> = {}) =>
-  new Response(JSON.stringify({ type: "urn:event-service-agent:problem:x", status, title: "A title", ...fields }), {
-    status,
-    headers: { "content-type": "application/problem+json", ...headers }
-  })
 
 describe("exit codes", () => {
   it(

@@ -81,6 +81,7 @@ describe("esa backup", () => {
         await load
         expect(made).toMatchObject({ exitCode: 0 })
         expect(made.stdout).toMatch(/calls\.db: [\d.]+ MiB in .*, schema version \d+, checked/)
+        expect(made.stderr).toMatch(/^\d+ calls were sent meanwhile, the latest one .+ late, half of them at most .+\n/)
         expect(made.stderr).toContain(join(service.folder, "secret.key"))
         before.splice(0, before.length, ...acknowledged)
         await service.kill("SIGKILL")
@@ -152,15 +153,20 @@ describe("esa backup", () => {
       }
       const alone = await latenesses(async () => {})
       let backups = 0
+      let sent = 0
       const under = await latenesses(async () => {
         const endAt = Date.now() + DUE * 10
         while (Date.now() < endAt) {
-          const ran = await runEsa(["backup", join(folder.path, `${backups++}.db`), "--db", service.dbPath])
+          const ran = await runEsa(["backup", join(folder.path, `${backups++}.db`), "--db", service.dbPath, "--json"])
           expect(ran).toMatchObject({ exitCode: 0 })
+          sent += JSON.parse(ran.stdout).sentMeanwhile.calls
         }
       })
-      console.log(`lateness p99: ${alone} ms alone, ${under} ms during ${backups} backups`)
+      console.log(`lateness p99: ${alone} ms alone, ${under} ms during ${backups} backups, which saw ${sent} sends`)
       expect(backups).toBeGreaterThan(0)
+      // They run one after the other.
+      expect(sent).toBeGreaterThan(0)
+      expect(sent).toBeLessThanOrEqual(DUE)
       expect(under).toBeLessThan(Math.max(alone, LATENESS_MS_FLOOR) * LATENESS_RATIO_MAX)
     },
     TEST_MS_MAX
@@ -189,7 +195,8 @@ describe("esa backup", () => {
     const made = await runEsa(["backup", "copy.db", "--json"], { cwd: folder.path, env: { DB_PATH: service.dbPath } })
     expect(JSON.parse(made.stdout)).toMatchObject({
       file: "copy.db",
-      bytes: statSync(join(folder.path, "copy.db")).size
+      bytes: statSync(join(folder.path, "copy.db")).size,
+      sentMeanwhile: { calls: 0, latenessMs: { median: 0, max: 0 } }
     })
     expect(rowCounts(join(folder.path, "copy.db"))).toEqual(rowCounts(service.dbPath))
     await service[Symbol.asyncDispose]()

@@ -101,11 +101,16 @@ describe("esa call", () => {
     "is exit code 75 when the call has not ended after the wait",
     async () => {
       const { target, esa } = world
-      const ran = await esa(["call", "GET", target.url, "--in", "1h", "--wait", "1"])
+      const ran = await esa(["call", "GET", target.url, "--in", "1h", "--wait", "2"])
       expect(ran).toMatchObject({ exitCode: 75 })
       expect(ran.stdout.trim()).toMatch(UUID)
-      expect(ran.stderr).toMatch(/it is (Submitted|Scheduled)/)
-      expect(ran.stderr).toContain(`→ esa why ${ran.stdout.trim()}`)
+      const [waits, ended, next] = ran.stderr.split("\n")
+      expect(waits).toBe("waiting for the outcome, up to 2 s")
+      expect(ended).toMatch(/^error: not ended within 2 s: it is Scheduled, due [-\d]+ [:\d]+, in 59 m/)
+      expect(next).toBe(`→ esa why ${ran.stdout.trim()}`)
+      const json = await esa(["call", "GET", target.url, "--in", "1h", "--wait", "1", "--json"])
+      expect(JSON.parse(json.stdout)).toMatchObject({ status: "Scheduled" })
+      expect(JSON.parse(json.stderr)).toMatchObject({ exitCode: 75 })
     },
     TEST_MS_MAX
   )
@@ -215,6 +220,22 @@ describe("esa show", () => {
   )
 
   it(
+    "finds a call by the end of its id, as the page shows it",
+    async () => {
+      const { target, esa, done, call } = world
+      const ids = [await call("GET", target.url, "--in", "1h"), await call("GET", target.url, "--in", "1h")]
+      for (const id of ids) expect((await done(["show", id.slice(-8)])).stdout).toMatch(new RegExp(`^id +${id}$`, "m"))
+      const [one = ""] = ids
+      const tail = one.slice(-9)
+      const slip = await esa(["show", tail.replace(/.$/, (last) => (last === "0" ? "1" : "0"))])
+      expect(slip.exitCode).toBe(3)
+      expect(slip.stderr).toContain(`did you mean ${one}?`)
+      expect((await esa(["show", one.slice(-3)])).exitCode).toBe(2)
+    },
+    TEST_MS_MAX
+  )
+
+  it(
     "says what may have been meant when there is no such call, or more than one",
     async () => {
       const { target, esa, done } = world
@@ -245,8 +266,9 @@ describe("esa why", () => {
       const { target, esa, done, call } = world
       const id = await call("GET", target.url, "--at", "2099-01-01 09:00")
       const ran = await done(["why", id])
+      expect(ran.stdout).toMatch(/^Waits for its due time/)
       expect(ran.stdout).toMatch(/gate +timer/)
-      expect(ran.stdout).toMatch(/next wake-up +2099-01-01 09:00:00, in \d+ d/)
+      expect(ran.stdout).toMatch(/next wake-up +2099-01-01 09:00:00, in \d+ y/)
       expect(JSON.parse((await done(["why", id, "--json"])).stdout)).toMatchObject({
         gate: "timer",
         status: "Scheduled"

@@ -73,7 +73,7 @@ export const layer = (
         Layer.provide(execution),
         Layer.provide(Orchestration.layer({ total: settings.inFlightMax, perTenant: settings.inFlightPerTenantMax })),
         Layer.provide(ListenerScope.layer),
-        Layer.provide(Layer.effectDiscard(checkSecretKey(settings.secretKeyFile))),
+        Layer.provide(Layer.effectDiscard(checkSecretKey(settings.secretKeyFile, settings.dbPath))),
         Layer.provide(platform)
       )
     })

@@ -58,7 +58,7 @@ export const SETTINGS = {
     ),
     BUN_CONFIG_MAX_HTTP_REQUESTS: setting(
       "`256`; `bun run start` sets 1000",
-      "requests that Bun sends at the same time"
+      "requests that the runtime sends at the same time"
     ),
     IN_FLIGHT_MAX: setting(
       "`1000`, at most BUN_CONFIG_MAX_HTTP_REQUESTS",

@@ -1,13 +1,6 @@
+import { formatSpan } from "@event-service-agent/schemas/format-span"
 import { describe, expect, it } from "vitest"
-import {
-  formatLocal,
-  formatRelative,
-  formatShort,
-  formatSpan,
-  formatUtc,
-  fromLocalInput,
-  toLocalInput
-} from "../src/lib/times.ts"
+import { formatLocal, formatRelative, formatShort, formatUtc, fromLocalInput, toLocalInput } from "../src/lib/times.ts"
 
 const MINUTE = 60_000
 const HOUR = 60 * MINUTE
@@ -19,6 +12,7 @@ describe("times for people", () => {
       [999.4, "999 ms"],
       [1_000, "1 s"],
       [2_345, "2.34 s"],
+      [-2_345, "-2.34 s"],
       [9_999, "9.99 s"],
       [59_999, "59 s"],
       [MINUTE, "1 min"],

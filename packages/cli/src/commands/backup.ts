@@ -1,12 +1,13 @@
 import { dirname, join } from "node:path"
+import { formatSpan } from "@event-service-agent/schemas/format-span"
 import { Effect } from "effect"
 import { Argument, Command } from "effect/cli"
 import { AlreadyThere, backUp } from "../back-up.ts"
 import { CommandFailed, EXIT } from "../failure.ts"
 import { databasePath } from "../flags.ts"
 import { note, print } from "../output.ts"
+import type { SentMeanwhile } from "../sent-meanwhile.ts"
 import { JsonFlag } from "../settings.ts"
-import { inWords } from "../times.ts"
 
 const MEBIBYTE = 1_048_576
 
@@ -23,9 +24,10 @@ export const backup = Command.make(
     yield* print(
       isJson
         ? JSON.stringify(done)
-        : `${file}: ${size} in ${inWords(done.tookMs)}, schema version ${done.schemaVersion}, checked`
+        : `${file}: ${size} in ${formatSpan(done.tookMs)}, schema version ${done.schemaVersion}, checked`
     )
     if (isJson) return
+    if (done.sentMeanwhile.calls > 0) yield* note(formatSpanOf(done.sentMeanwhile))
     const key = process.env["SECRET_KEY_FILE"] ?? join(dirname(db), "secret.key")
     yield* note(
       `Keep a copy of the secret key, too, and apart from it: ${key}. Without it no call that waits can be sent.`
@@ -38,6 +40,11 @@ export const backup = Command.make(
     { command: "esa backup calls.db --db /srv/esa/event_service.db", description: "Of another one" }
   ])
 )
+
+const formatSpanOf = ({ calls, latenessMs: { median, max } }: SentMeanwhile): string =>
+  calls === 1
+    ? `1 call was sent meanwhile, ${formatSpan(max)} late`
+    : `${calls} calls were sent meanwhile, the latest one ${formatSpan(max)} late, half of them at most ${formatSpan(median)}`
 
 const explain = (db: string, cause: unknown): CommandFailed => {
   const message = cause instanceof Error ? cause.message : String(cause)

@@ -3,7 +3,7 @@ import { METHODS } from "@event-service-agent/schemas/http-request"
 import { Effect, Option } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import { Agent, callsOf, withAgent } from "../agent.ts"
-import { type Detail, dueAtOf, type Reference, tellAccepted, waiting } from "../calls.ts"
+import { type Detail, dueAtOf, type Reference, sayingThatItWaits, tellAccepted, waiting } from "../calls.ts"
 import { CommandFailed, EXIT } from "../failure.ts"
 import { due, duration, tags, wait } from "../flags.ts"
 import { readData } from "../read-data.ts"
@@ -86,11 +86,8 @@ export const call = Command.make(
       ...(Option.isSome(given.idempotencyKey) && { idempotencyKey: given.idempotencyKey.value }),
       ...(given.keepRequest && { keepRequest: true })
     }
-    const answer = yield* ask<Reference | Detail>("POST", callsOf(settings), {
-      body: submission,
-      ...waiting(given.wait)
-    })
-    yield* tellAccepted(answer, given.wait)
+    const asked = ask<Reference | Detail>("POST", callsOf(settings), { body: submission, ...waiting(given.wait) })
+    yield* tellAccepted(yield* sayingThatItWaits(given.wait, asked), given.wait)
   })
 ).pipe(
   Command.withDescription("Make an HTTP call, now or later. Prints its id"),

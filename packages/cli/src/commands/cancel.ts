@@ -23,6 +23,6 @@ export const cancel = Command.make(
   })
 ).pipe(
   Command.withDescription("Cancel a call that has not started"),
-  Command.withExamples([{ command: "esa cancel 0197f3a2 --reason 'wrong customer'", description: "With a reason" }]),
+  Command.withExamples([{ command: "esa cancel 5ad132ca --reason 'wrong customer'", description: "With a reason" }]),
   withAgent
 )

@@ -30,13 +30,18 @@ export const doctor = Command.make(
     for (const check of checks) yield* print(settings.isJson ? JSON.stringify(check) : inOneLine(check))
     const failed = checks.filter(({ result }) => result === "fail")
     if (failed.length > 0) {
-      const isAway = failed.some(({ check }) => check === "service")
+      // Whether it answers at all is looked at first.
+      const isAway = checks[0]?.result === "fail"
       return yield* new CommandFailed({
         exitCode: isAway ? EXIT.unreachable : EXIT.failed,
         message: `${failed.length} of ${checks.length} checks failed`
       })
     }
-    if (!settings.isJson) yield* note("nothing is in the way of calls")
+    if (settings.isJson) return
+    const warnings = checks.filter(({ result }) => result === "warn").length
+    yield* note(
+      warnings === 0 ? "nothing is in the way of calls" : `no check failed, ${warnings} of ${checks.length} warn`
+    )
   })
 ).pipe(
   Command.withDescription("Check the service: reachable, ready, bus, clock, version, access, dead letters"),

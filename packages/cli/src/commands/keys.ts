@@ -17,15 +17,17 @@ const ALL_TENANTS = "*"
 
 const scopes = Flag.String("scope").pipe(
   Flag.withMetavar("<scopes>"),
-  Flag.withDescription(`What it allows, a comma list: ${SCOPES.join(", ")}`),
+  Flag.withDescription(`What it allows, a comma list, or repeated: ${SCOPES.join(", ")}`),
   Flag.filterMap(
     (text) => {
       const names = text.split(",").map((name) => SCOPES.find((scope) => scope === name.trim()))
       const found = names.filter((name) => name !== undefined)
       return found.length === names.length ? Option.some(found) : Option.none()
     },
-    () => SCOPES.join(", ")
-  )
+    () => `some of ${SCOPES.join(",")}`
+  ),
+  Flag.atLeast(1),
+  Flag.map((lists) => SCOPES.filter((scope) => lists.some((list) => list.includes(scope))))
 )
 
 const create = Command.make(
@@ -33,7 +35,10 @@ const create = Command.make(
   {
     scope: scopes,
     expires: duration("expires").pipe(Flag.withDescription("For how long: 90d; for ever when absent"), Flag.optional),
-    label: Flag.String("label").pipe(Flag.withDescription("Who has it, for people"), Flag.optional),
+    label: Flag.String("label").pipe(
+      Flag.withDescription("The program that has it; of each label two keys may be live, while one is changed"),
+      Flag.optional
+    ),
     allTenants: Flag.Boolean("all-tenants").pipe(
       Flag.withoutNegation,
       Flag.withDescription("For all tenants instead of --tenant; admin is only for these"),

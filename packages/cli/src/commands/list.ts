@@ -1,3 +1,4 @@
+import { formatSpan } from "@event-service-agent/schemas/format-span"
 import { Effect, Option } from "effect"
 import { Command, Flag } from "effect/cli"
 import { Agent, callsOf, withAgent } from "../agent.ts"
@@ -5,7 +6,7 @@ import type { Page, Summary } from "../calls.ts"
 import { moment, statuses, tags } from "../flags.ts"
 import { isTerminal, note, paint, print, visible } from "../output.ts"
 import { paintStatus } from "../show-call.ts"
-import { inWords, localTime } from "../times.ts"
+import { localTime } from "../times.ts"
 
 const PAGE_MAX = 100
 const LIMIT_DEFAULT = 20
@@ -78,7 +79,7 @@ const HEADING = paint(
 )
 
 const inOneLine = (call: Summary): string => {
-  const lateness = call.latenessMs === null ? "" : inWords(call.latenessMs)
+  const lateness = call.latenessMs === null ? "" : formatSpan(call.latenessMs)
   const failure = call.failure === null ? "" : ` ${call.failure.kind}`
   const rest = `${visible(call.name).padEnd(NAME_WIDTH)}  ${visible(`${call.request.method} ${call.request.url}`)}${failure}`
   const width = isTerminal() ? Math.max(NAME_WIDTH, (process.stdout.columns ?? 0) - FIXED_WIDTH) : rest.length

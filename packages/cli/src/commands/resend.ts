@@ -1,7 +1,7 @@
 import { Effect, Option } from "effect"
 import { Command } from "effect/cli"
 import { Agent, callsOf, withAgent } from "../agent.ts"
-import { type Detail, dueAtOf, type Reference, tellAccepted, waiting } from "../calls.ts"
+import { type Detail, dueAtOf, type Reference, sayingThatItWaits, tellAccepted, waiting } from "../calls.ts"
 import { findCall, suggesting } from "../find-call.ts"
 import { callId, due, wait } from "../flags.ts"
 
@@ -15,12 +15,13 @@ export const resend = Command.make(
     const body = Option.match(dueAt, { onNone: () => ({}), onSome: (at) => ({ dueAt: at }) })
     const path = callsOf(settings, serviceCallId, "resend")
     const asked = ask<Reference | Detail>("POST", path, { body, ...waiting(given.wait) })
-    yield* tellAccepted(yield* suggesting(serviceCallId, asked), given.wait)
+    const answer = yield* suggesting(serviceCallId, sayingThatItWaits(given.wait, asked))
+    yield* tellAccepted(answer, given.wait)
   })
 ).pipe(
   Command.withDescription(
     "Make a call again, as a new call with the same request. It has to be kept: call --keep-request"
   ),
-  Command.withExamples([{ command: "esa resend 0197f3a2 --wait", description: "Now, and wait for the outcome" }]),
+  Command.withExamples([{ command: "esa resend 5ad132ca --wait", description: "Now, and wait for the outcome" }]),
   withAgent
 )

@@ -18,8 +18,8 @@ export const show = Command.make(
 ).pipe(
   Command.withDescription("Show all about a call"),
   Command.withExamples([
-    { command: "esa show 0197f3a2", description: "The beginning of an id is enough" },
-    { command: "esa show 0197f3a2 --json | jq .outcome", description: "Only how it ended" }
+    { command: "esa show 5ad132ca", description: "The end of an id, as the page shows it, is enough" },
+    { command: "esa show 5ad132ca --json | jq .outcome", description: "Only how it ended" }
   ]),
   withAgent
 )

@@ -41,6 +41,6 @@ export const tag = Command.make(
   })
 ).pipe(
   Command.withDescription("Add and take away tags of a call. The star of the page is the tag starred"),
-  Command.withExamples([{ command: "esa tag 0197f3a2 +starred -billing", description: "Star it, and no billing" }]),
+  Command.withExamples([{ command: "esa tag 5ad132ca +starred -billing", description: "Star it, and no billing" }]),
   withAgent
 )

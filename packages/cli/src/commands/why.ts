@@ -1,4 +1,5 @@
 import type { Why } from "@event-service-agent/api/representations"
+import { formatSpan } from "@event-service-agent/schemas/format-span"
 import { Effect } from "effect"
 import { Command } from "effect/cli"
 import { Agent, callsOf, withAgent } from "../agent.ts"
@@ -7,7 +8,6 @@ import { findCall, suggesting } from "../find-call.ts"
 import { callId } from "../flags.ts"
 import { print, visible } from "../output.ts"
 import { inColumns, paintStatus } from "../show-call.ts"
-import { inWords } from "../times.ts"
 
 export const why = Command.make(
   "why",
@@ -28,7 +28,9 @@ export const why = Command.make(
           ["gate", visible(gate)],
           ...(nextWakeUpAt === null ? [] : [["next wake-up", dueInWords(nextWakeUpAt)] as const]),
           ...Object.entries(numbers).map(([name, value]) => [spaced(name), inUnit(name, value)] as const),
-          ...Object.entries(lateness ?? {}).map(([name, ms]) => [`late: ${PARTS[name] ?? name}`, inWords(ms)] as const)
+          ...Object.entries(lateness ?? {}).map(
+            ([name, ms]) => [`late: ${PARTS[name] ?? name}`, formatSpan(ms)] as const
+          )
         ])
       ].join("\n")
     )
@@ -36,7 +38,7 @@ export const why = Command.make(
   })
 ).pipe(
   Command.withDescription("Say why a call waits or was late: the gate, the numbers, the next wake-up"),
-  Command.withExamples([{ command: "esa why 0197f3a2", description: "What it waits for" }]),
+  Command.withExamples([{ command: "esa why 5ad132ca", description: "What it waits for" }]),
   withAgent
 )
 
@@ -51,4 +53,4 @@ const PARTS: Readonly<Record<string, string>> = {
 const spaced = (name: string): string =>
   visible(name.replace(/Ms$/, "").replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`))
 
-const inUnit = (name: string, value: number): string => (name.endsWith("Ms") ? inWords(value) : String(value))
+const inUnit = (name: string, value: number): string => (name.endsWith("Ms") ? formatSpan(value) : String(value))

@@ -1,4 +1,4 @@
-import { formatSpan } from "../lib/times.ts"
+import { formatSpan } from "@event-service-agent/schemas/format-span"
 import type { Detail } from "../lib/wire.ts"
 
 /** The numbers of a call that has ended: status, duration, lateness. */

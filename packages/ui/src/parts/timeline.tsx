@@ -1,5 +1,6 @@
+import { formatSpan } from "@event-service-agent/schemas/format-span"
 import { stepsOf } from "../lib/timeline.ts"
-import { formatClock, formatDay, formatLocal, formatRelative, formatSpan } from "../lib/times.ts"
+import { formatClock, formatDay, formatLocal, formatRelative } from "../lib/times.ts"
 import type { Detail } from "../lib/wire.ts"
 import { now } from "../state/clock.ts"
 

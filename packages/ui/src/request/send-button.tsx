@@ -1,5 +1,5 @@
+import { formatSpan } from "@event-service-agent/schemas/format-span"
 import { useEffect, useState } from "preact/hooks"
-import { formatSpan } from "../lib/times.ts"
 import { draft, sendingSince } from "../state/request.ts"
 
 const TICK_MS = 100

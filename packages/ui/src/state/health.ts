@@ -1,5 +1,5 @@
+import { formatSpan } from "@event-service-agent/schemas/format-span"
 import { computed, effect, signal } from "@preact/signals"
-import { formatSpan } from "../lib/times.ts"
 import { ask } from "./api.ts"
 import { now } from "./clock.ts"
 import { apiKey } from "./key.ts"

@@ -1,6 +1,6 @@
+import { formatSpan } from "@event-service-agent/schemas/format-span"
 import { formatAddress } from "../lib/address.ts"
 import { shortId } from "../lib/short-id.ts"
-import { formatSpan } from "../lib/times.ts"
 import { visibleLine } from "../lib/visible-text.ts"
 import { STARRED, type Summary } from "../lib/wire.ts"
 import { Copyable } from "../parts/copyable.tsx"
