@@ -10,16 +10,7 @@ export const layer = (settings: Settings, echoPort: number | null) =>
     Effect.gen(function* () {
       const { url } = yield* BunHttpServer
       const backlog = yield* countBacklog
-      if (!settings.isKeyed && !isLoopback(settings.host)) {
-        const exposed =
-          "anyone who can reach this address can submit, read and cancel calls, and administer: AUTH is off, so keep the service behind something that knows its callers"
-        yield* Effect.annotateLogs(Effect.logWarning(exposed), { host: settings.host })
-      }
-      if (!settings.isKeyed && isLoopback(settings.host) && settings.allowedHosts.length > 1) {
-        yield* Effect.logWarning(
-          "ALLOWED_HOSTS names a way in for others, and AUTH is off: whoever gets through can do everything. Set AUTH=on"
-        )
-      }
+      for (const warning of warningsOf(settings)) yield* Effect.logWarning(warning)
       yield* Effect.addFinalizer(() =>
         Effect.logInfo("stopping: calls under way may finish, a second signal cuts them off")
       )
@@ -34,6 +25,30 @@ export const layer = (settings: Settings, echoPort: number | null) =>
       yield* Console.log(textOf(url, settings, echoPort, backlog))
     })
   )
+
+/** The promise of idempotency: for so long after its end, a call is known by its key. */
+const KEYS_KNOWN_MS = 30 * 86_400_000
+
+/** What is allowed, and may not be meant. */
+const warningsOf = ({ isKeyed, host, allowedHosts, retention }: Settings): ReadonlyArray<string> => {
+  const warnings: Array<string> = []
+  if (!isKeyed && !isLoopback(host)) {
+    warnings.push(
+      `anyone who can reach ${host} can submit, read and cancel calls, and administer: AUTH is off, so keep the service behind something that knows its callers`
+    )
+  }
+  if (!isKeyed && isLoopback(host) && allowedHosts.length > 1) {
+    warnings.push(
+      "ALLOWED_HOSTS names a way in for others, and AUTH is off: whoever gets through can do everything. Set AUTH=on"
+    )
+  }
+  if (retention.finishedMs !== null && retention.finishedMs < KEYS_KNOWN_MS) {
+    warnings.push(
+      "RETENTION_FINISHED is less than 30d: once a call is deleted, its idempotency key makes a new call, which is sent"
+    )
+  }
+  return warnings
+}
 
 const textOf = (
   url: URL,

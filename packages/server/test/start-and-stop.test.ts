@@ -269,13 +269,18 @@ describe("a service that is told to stop", () => {
 })
 
 describe("a service for others to reach", () => {
-  it("answers under its own address and the names that are allowed, and warns that it lets everybody in", async () => {
+  it("answers under its own address and the names that are allowed, and warns of what may not be meant", async () => {
     await using service = await Service.start({
       HOST: "0.0.0.0",
       AUTH: "off",
-      ALLOWED_HOSTS: "Calls.Example.com, fd00::1"
+      ALLOWED_HOSTS: "Calls.Example.com, fd00::1",
+      RETENTION_FINISHED: "29d"
     })
-    expect(service.logs.find(({ level }) => level === "WARN")?.message).toContain("AUTH is off")
+    const warnings = service.logs.filter(({ level }) => level === "WARN").map(({ message }) => message)
+    expect(warnings).toEqual([
+      expect.stringContaining("AUTH is off"),
+      expect.stringContaining("RETENTION_FINISHED is less than 30d")
+    ])
     const { port } = new URL(service.url)
     const statusFor = async (host: string) =>
       (await fetch(`http://127.0.0.1:${port}/health/live`, { headers: { host } })).status

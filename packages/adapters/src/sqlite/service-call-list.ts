@@ -82,9 +82,15 @@ export const makeListRows = Effect.fnUntraced(function* (lookMax: number) {
   })
 })
 
-// A stretch has to be read in the order that it was measured in, whatever the planner thinks.
-const BY_STATUS = "service_calls_by_status"
-const BY_ACCEPTANCE = "service_calls_by_acceptance"
+/**
+ * The index that a list without tags has to be read by, whatever the planner thinks: a stretch in the order in which it
+ * was measured, and few calls of a range of due times by these.
+ */
+const indexOf = ({ statuses, from, to }: ServiceCallFilter, isStretch: boolean): string => {
+  if (isStretch)
+    return `INDEXED BY ${statuses.length === 1 ? "service_calls_by_status" : "service_calls_by_acceptance"}`
+  return from === undefined && to === undefined ? "" : "INDEXED BY service_calls_by_due"
+}
 
 /** Before all calls. */
 const OLDEST: Cursor = {
@@ -165,7 +171,7 @@ export const listQuery = (
   }
   const from =
     drivingTag === undefined
-      ? `service_calls c ${downTo === undefined ? "" : `INDEXED BY ${filter.statuses.length === 1 ? BY_STATUS : BY_ACCEPTANCE}`}`
+      ? `service_calls c ${indexOf(filter, downTo !== undefined)}`
       : `service_call_tags t JOIN service_calls c
            ON c.tenant_id = t.tenant_id AND c.service_call_id = t.service_call_id`
   const sql = `SELECT ${LISTED_COLUMNS} FROM ${from} WHERE ${conditions.join(" AND ")}

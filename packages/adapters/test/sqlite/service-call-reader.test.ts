@@ -177,9 +177,11 @@ describe("ServiceCallReader, on SQLite", () => {
         const stretch = plan({ from: fromMillis(0) }, { downTo: place })
         expect(stretch).toContain("service_calls_by_acceptance (tenant_id=? AND (accepted_at,service_call_id)>(?,?))")
         expect(stretch).not.toContain("TEMP B-TREE")
-        expect(plan({ from: fromMillis(0), to: fromMillis(1) })).toContain(
-          "service_calls_by_due (tenant_id=? AND due_at>?"
-        )
+        for (const narrow of [{}, { text: "report" }, { statuses: ["Failed" as const] }]) {
+          for (const range of [{ from: fromMillis(0), to: fromMillis(1) }, { to: fromMillis(1) }]) {
+            expect(plan({ ...narrow, ...range })).toMatch(/service_calls_by_due \(tenant_id=\? AND due_at[<>]\?/)
+          }
+        }
       }).pipe(Effect.provide(storage))
     )
   )
