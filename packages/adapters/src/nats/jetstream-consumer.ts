@@ -98,13 +98,21 @@ export const makeJetStreamInbox = Effect.fnUntraced(function* (consumer: Consume
     )
   }
 
+  let isForeignTold = false
+  const tellForeign = Effect.suspend(() => {
+    if (isForeignTold) return Effect.void
+    isForeignTold = true
+    const what = `${consumer} drops messages that this agent has not published`
+    return Effect.logWarning(`${what}: nobody else may publish to ${streamNames(broker.prefix).work}`)
+  })
+
   const work = Effect.fnUntraced(function* (name: string, queue: Array<JsMsg>) {
     for (let message = queue[0]; message !== undefined; message = queue[0]) {
       const incoming = toIncoming(message.subject, message.headers)
+      if (incoming === undefined) yield* tellForeign
       // What waits behind a dead letter stays in the outbox until that is replayed or discarded.
-      const answer =
-        incoming === undefined || parked.has(name) ? DONE : yield* handleNext(incoming, message.info.deliveryCount)
-      tell(message, answer)
+      const isNothing = incoming === undefined || parked.has(name)
+      tell(message, isNothing ? DONE : yield* handleNext(incoming, message.info.deliveryCount))
       queue.shift()
     }
     lanes.delete(name)

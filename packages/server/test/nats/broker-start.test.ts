@@ -4,6 +4,8 @@ import { subjectsOf } from "@event-service-agent/schemas/nats"
 import { AckPolicy, RetentionPolicy } from "@nats-io/jetstream"
 import { connect } from "@nats-io/transport-node"
 import { afterAll, describe, expect } from "vitest"
+import { submit } from "../client.ts"
+import { countingTarget } from "../counting-target.ts"
 import { itNeeds } from "../faults/needs.ts"
 import { removeLeftovers, runToEnd, Service, temporaryFolder } from "../process.ts"
 import { until } from "../until.ts"
@@ -124,6 +126,27 @@ describe("a start over NATS", () => {
       expect(connection.info?.max_payload).toBe(65_536)
       await connection.close()
       await performs({ NATS_URL: nats.url }, "x".repeat(200_000))
+    },
+    TEST_MS_MAX
+  )
+
+  itNeeds(
+    missingNats,
+    "says once that somebody else publishes to its modules, and goes on",
+    async () => {
+      await using nats = await NatsServer.start()
+      await using target = countingTarget()
+      await using service = await Service.start({ NATS_URL: nats.url, EGRESS_ALLOW: target.host })
+      const connection = await connect({ servers: nats.url })
+      for (const call of ["one", "other"]) connection.publish(`esa.v1.work.timer.acme.${call}`, "{}")
+      await connection.drain()
+      const told = () => service.logs.filter(({ message }) => message.includes("timer drops messages"))
+      await until("it says so", () => told().length > 0)
+      const requestSpec = { method: "POST", url: target.url } as const
+      await submit(service, "acme", { name: "one", requestSpec, dueAt: new Date(Date.now() + 100).toISOString() })
+      await until("it goes on", () => target.count === 1)
+      expect(told()).toHaveLength(1)
+      expect(told()[0]?.message).toContain("nobody else may publish to esa-work")
     },
     TEST_MS_MAX
   )
