@@ -137,8 +137,7 @@ const onLetter = Effect.fnUntraced(function* (
   change: (consumer: Consumer, seq: number, key: ServiceCallKey) => Effect.Effect<boolean, StorageError>
 ) {
   const outbox = yield* Outbox
-  const letters = yield* outbox.deadLetters(Number.MAX_SAFE_INTEGER)
-  const letter = letters.find((one) => one.consumer === consumer && one.seq === seq)
-  const isChanged = letter !== undefined && (yield* change(consumer, seq, letter.key))
+  const letter = yield* outbox.deadLetter(consumer, seq)
+  const isChanged = Option.isSome(letter) && (yield* change(consumer, seq, letter.value.key))
   if (!isChanged) return yield* new DeadLetterNotFound()
 })

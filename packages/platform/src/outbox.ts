@@ -1,7 +1,7 @@
 import type { Consumer } from "@event-service-agent/schemas/envelope"
 import type { ServiceCallKey } from "@event-service-agent/schemas/ids"
 import type { Message } from "@event-service-agent/schemas/messages/catalogue"
-import { Context, Effect, Layer } from "effect"
+import { Context, Effect, Layer, Option } from "effect"
 import type { StorageError } from "./storage-error.ts"
 import { UnitOfWork } from "./transaction.ts"
 
@@ -95,6 +95,8 @@ export class Outbox extends Context.Service<
     ) => Effect.Effect<ReadonlyArray<Delivery>, StorageError, UnitOfWork>
     /** Oldest first. Crosses tenants. */
     readonly deadLetters: (limit: number) => Effect.Effect<ReadonlyArray<DeadLetter>, StorageError>
+    /** One of them, by the message that it is. */
+    readonly deadLetter: (consumer: Consumer, seq: number) => Effect.Effect<Option.Option<DeadLetter>, StorageError>
     readonly deadLettersOf: (key: ServiceCallKey) => Effect.Effect<ReadonlyArray<DeadLetter>, StorageError>
     /** The calls of a tenant with a message of this type that its consumer has not handled. */
     readonly unhandled: (
@@ -192,6 +194,10 @@ const makeMemory = (): Outbox["Service"] => {
         inOrder().filter((row) => row.consumer === consumer && row.letter === undefined && isOf(key)(row))
       ),
     deadLetters: (limit) => Effect.sync(() => letters().slice(0, limit)),
+    deadLetter: (consumer, seq) =>
+      Effect.sync(() =>
+        Option.fromNullishOr(letters().find((letter) => letter.consumer === consumer && letter.seq === seq))
+      ),
     deadLettersOf: (key) =>
       Effect.sync(() =>
         inOrder()

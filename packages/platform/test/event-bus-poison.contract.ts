@@ -1,4 +1,4 @@
-import { Clock, Effect, Exit, Scope } from "effect"
+import { Clock, Effect, Exit, Option, Scope } from "effect"
 import { expect } from "vitest"
 import { EventBusPort } from "../src/event-bus.ts"
 import { TRIES_MAX } from "../src/failed-delivery.ts"
@@ -32,6 +32,10 @@ export const poisonContract = (promises: Promises): void => {
       ])
       expect(yield* outbox.deadLettersOf(keyOfCall(1))).toEqual(letters)
       expect(yield* outbox.deadLettersOf(keyOfCall(1, "other"))).toEqual([])
+      const { seq = 0 } = letters[0] ?? {}
+      expect(yield* outbox.deadLetter("orchestration", seq)).toEqual(Option.fromNullishOr(letters[0]))
+      expect(yield* outbox.deadLetter("orchestration", seq + 1)).toEqual(Option.none())
+      expect(yield* outbox.deadLetter("timer", seq)).toEqual(Option.none())
       const { tenantId, serviceCallId } = keyOfCall(1)
       const isOnly = Effect.map(
         outbox.unhandled("DueTimeReached", tenantId),

@@ -17,7 +17,7 @@ import type {
 } from "@event-service-agent/schemas/ids"
 import { catalogue, type Message, type MessageType } from "@event-service-agent/schemas/messages/catalogue"
 import { fromMillis, toMillis } from "@event-service-agent/schemas/time"
-import { Clock, Effect, Layer, Predicate, Result, Schema } from "effect"
+import { Clock, Effect, Layer, Option, Predicate, Result, Schema } from "effect"
 import { ReadConnection, WriteConnection } from "./database.ts"
 import { insertRows } from "./rows.ts"
 
@@ -95,6 +95,7 @@ export const layer = Layer.effect(
       `SELECT ${DELIVERY_COLUMNS} WHERE d.consumer = ? AND d.tenant_id = ? AND d.service_call_id = ? ORDER BY d.seq`
     )
     const deadLetters = reader.prepare<DeadLetterRow>("SELECT * FROM dead_letters ORDER BY seq LIMIT ?")
+    const deadLetter = reader.prepare<DeadLetterRow>("SELECT * FROM dead_letters WHERE consumer = ? AND seq = ?")
     const deadLettersOf = reader.prepare<DeadLetterRow>(
       "SELECT * FROM dead_letters WHERE tenant_id = ? AND service_call_id = ? ORDER BY seq"
     )
@@ -164,6 +165,8 @@ export const layer = Layer.effect(
       deliveriesOf: (consumer: Consumer, key: ServiceCallKey) =>
         Effect.mapEager(deliveriesOf.all(consumer, key.tenantId, key.serviceCallId), (rows) => rows.map(toDelivery)),
       deadLetters: (limit) => Effect.mapEager(deadLetters.all(limit), (rows) => rows.map(toDeadLetter)),
+      deadLetter: (consumer, seq) =>
+        Effect.mapEager(deadLetter.first(consumer, seq), (row) => Option.map(Option.fromNullishOr(row), toDeadLetter)),
       deadLettersOf: (key) =>
         Effect.mapEager(deadLettersOf.all(key.tenantId, key.serviceCallId), (rows) => rows.map(toDeadLetter)),
       unhandled: (type, tenantId) =>
