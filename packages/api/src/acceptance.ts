@@ -93,7 +93,7 @@ export const makeAcceptSubmission = Effect.fnUntraced(function* (limits: TenantL
       // Due times pass and rules change: what was accepted once is answered all the same.
       const earlier = idempotencyKey === undefined ? Option.none() : yield* store.get(key)
       if (Option.isNone(earlier) || earlier.value.fingerprint !== fingerprint) return yield* invalid(objections)
-      return { submission: earlier.value, isReplay: true } satisfies Accepted
+      return yield* replay(earlier.value, fingerprint)
     }
 
     const request: RequestSpec = { ...body.requestSpec, url: href }

@@ -1,4 +1,5 @@
 import type { ServiceCallDetail } from "@event-service-agent/orchestration/ports/service-call-reader"
+import { Stopping } from "@event-service-agent/platform/stopping"
 import type { ServiceCallKey, TenantId } from "@event-service-agent/schemas/ids"
 import { Effect, Option, Schedule } from "effect"
 import { Visit } from "./gate.ts"
@@ -21,8 +22,14 @@ export const preferredWait = (prefer: string | undefined): number | undefined =>
   return seconds === undefined ? undefined : Math.min(Number(seconds), WAIT_SECONDS_MAX)
 }
 
-/** Makes what waits for the end of a call. None when it does not come in time. */
-export const makeAwaitEnd = () => {
+/**
+ * Makes what waits for the end of a call. None when it does not come in time, which it does not for calls that are not
+ * under way when the service begins to stop.
+ */
+export const makeAwaitEnd = Effect.gen(function* () {
+  const { begun, modulesStopped } = yield* Stopping
+  const isInVain = ({ status }: ServiceCallDetail) =>
+    modulesStopped.isOpen() || (begun.isOpen() && status !== "Running")
   let waiters = 0
   const waitersOf = new Map<TenantId, number>()
   const leave = ({ tenantId }: ServiceCallKey) => {
@@ -41,13 +48,14 @@ export const makeAwaitEnd = () => {
     waitersOf.set(key.tenantId, ofTenant + 1)
     return yield* getServiceCall(key).pipe(
       Effect.repeat({
-        until: (call) => call.outcome !== null,
+        until: (call) => call.outcome !== null || isInVain(call),
         schedule: Schedule.min([Schedule.exponential(LOOK_FIRST_MS, LOOK_GROWTH), Schedule.spaced(LOOK_MAX_MS)])
       }),
       Effect.timeoutOption(seconds * 1_000),
+      Effect.map(Option.filter(({ outcome }) => outcome !== null)),
       // It was pruned meanwhile.
       Effect.catchTag("ServiceCallNotFound", () => Effect.succeedNone),
       Effect.ensuring(Effect.sync(() => leave(key)))
     )
   })
-}
+})

@@ -10,6 +10,7 @@ import { completeDocument, type ParameterRules } from "./openapi.ts"
 import {
   anywhere,
   DeadLetterNotFound,
+  Draining,
   IdempotencyKeyReused,
   KeyNotFound,
   NoBroker,
@@ -153,7 +154,7 @@ const ServiceCalls = HttpApiGroup.make("serviceCalls")
         "last-event-id": Schema.optionalKey(Schema.String.annotate({ description: "The id of the last event seen" }))
       },
       success: HttpApiSchema.StreamSse({ events: Sse.EventEncoded }),
-      error: ofTenant
+      error: [Draining, ...ofTenant]
     }).annotateMerge(
       OpenApi.annotations({
         summary: "What happens to calls, as it happens",

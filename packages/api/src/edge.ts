@@ -25,6 +25,7 @@ import {
   MethodNotAllowed,
   Overloaded,
   RouteNotFound,
+  TRY_AGAIN_LATER,
   UnexpectedHost
 } from "./problem.ts"
 import { makeTraceRequests } from "./trace-requests.ts"
@@ -66,8 +67,8 @@ const PLAIN_ROUTES: ReadonlyArray<PlainRoute> = [
   ...[...PAGE_PATHS, OPENAPI_PATH, ASYNCAPI_PATH, DOCS_PATH].map((path): PlainRoute => [`/${path.slice(1)}`, "open"]),
   [METRICS_PATH, "operators"]
 ]
-/** Answered whatever there is to do: who asks may restart what does not answer. */
-const LIVE_PATH = "/health/live"
+/** Answered whatever there is to do: who asks may restart what does not answer, or wake somebody. */
+const URGENT_PATHS = new Set(["/health/live", "/health/ready", METRICS_PATH])
 const RETRY_AFTER_SECONDS = 1
 const CLOSING = { connection: "close" }
 /** Between two log lines about refused requests. */
@@ -88,8 +89,8 @@ export const layerEdge = (options: EdgeOptions) =>
       const hosts = new Set([...LOOPBACK_HOSTS, ...options.hosts])
       const methodsAt = makeMethodTable()
       const gate = options.gate ?? makeGate()
-      const stopping = yield* Stopping
-      yield* Effect.addFinalizer(() => Effect.andThen(stopping.open, Effect.timeoutOption(gate.idle, DRAIN_MS)))
+      const { begun } = yield* Stopping
+      yield* Effect.addFinalizer(() => Effect.andThen(begun.open, Effect.timeoutOption(gate.idle, DRAIN_MS)))
       const refuseOverload = makeRefuseOverload()
       const traced = yield* makeTraceRequests
       const routeless = (request: HttpServerRequest.HttpServerRequest) => refuseRouteless(methodsAt(request.url))
@@ -109,11 +110,11 @@ export const layerEdge = (options: EdgeOptions) =>
             Context.add(RequestCorrelation, correlationId),
             Context.add(Caller, admit === undefined ? ANYONE : NOBODY)
           )
-          const refusal = refuse(request, hosts) ?? (stopping.isOpen() ? refuseWriting(request) : undefined)
-          const visit = refusal === undefined ? gate.enter(pathOf(request) === LIVE_PATH) : undefined
+          const refusal = refuse(request, hosts) ?? (begun.isOpen() ? refuseWriting(request) : undefined)
+          const visit = refusal === undefined ? gate.enter(URGENT_PATHS.has(pathOf(request))) : undefined
           const finish = (response: HttpServerResponse.HttpServerResponse) => {
             const answer = stamp(
-              visit?.gaveWay() === true || stopping.isOpen() ? closing(response) : response,
+              visit?.gaveWay() === true || begun.isOpen() ? closing(response) : response,
               correlationId
             )
             if (!isDebugging) return Effect.succeed(answer)
@@ -180,9 +181,7 @@ const refuse = (request: HttpServerRequest.HttpServerRequest, hosts: ReadonlySet
 }
 
 const refuseWriting = ({ method }: HttpServerRequest.HttpServerRequest) =>
-  READING.has(method)
-    ? undefined
-    : new Draining({ detail: "It finishes what is under way and takes nothing new: try again once it runs" })
+  READING.has(method) ? undefined : new Draining({ detail: TRY_AGAIN_LATER })
 
 const originOf = (url: string): string => (URL.canParse(url) ? new URL(url).origin : "null")
 

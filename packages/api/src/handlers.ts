@@ -45,7 +45,7 @@ export const layerServiceCalls = (caps: Caps, limits: TenantLimits) =>
       const { accept, repeat } = yield* makeAcceptSubmission(limits)
       const limited = makeLimitSubmissions(limits)
       const liveEvents = yield* makeLiveEvents
-      const awaitEnd = makeAwaitEnd()
+      const awaitEnd = yield* makeAwaitEnd
       const served = yield* withServices<ServiceCallReader | SubmissionStore | EventBusPort | Outbox | Transaction>()
 
       /** 202, or 200 for a replay, or 200 with everything about the call when the client waits and it ends in time. */

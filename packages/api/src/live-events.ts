@@ -4,7 +4,7 @@ import { logRetry } from "@event-service-agent/platform/storage-error"
 import type { TenantId } from "@event-service-agent/schemas/ids"
 import { Clock, Effect, Stream } from "effect"
 import type { Sse } from "effect/encoding"
-import { Overloaded } from "./problem.ts"
+import { Draining, Overloaded, TRY_AGAIN_LATER } from "./problem.ts"
 
 /** Between two looks at the log. */
 const LOOK_MS = 200
@@ -20,7 +20,7 @@ type Live = Sse.EventEncoded
 /** Makes what follows a tenant's events, from where a client has stopped, for as long as somebody reads. */
 export const makeLiveEvents = Effect.gen(function* () {
   const log = yield* EventLog
-  const stopping = yield* Stopping
+  const { begun } = yield* Stopping
   let listeners = 0
   const listenersOf = new Map<TenantId, number>()
 
@@ -60,6 +60,7 @@ export const makeLiveEvents = Effect.gen(function* () {
   }
 
   return Effect.fnUntraced(function* (tenantId: TenantId, lastEventId: string | undefined) {
+    if (begun.isOpen()) return yield* new Draining({ detail: TRY_AGAIN_LATER })
     const ofTenant = listenersOf.get(tenantId) ?? 0
     if (listeners >= LISTENERS_MAX || ofTenant >= LISTENERS_PER_TENANT_MAX) {
       const many = ofTenant >= LISTENERS_PER_TENANT_MAX ? `${ofTenant} clients of the tenant` : `${listeners} clients`
@@ -80,7 +81,7 @@ export const makeLiveEvents = Effect.gen(function* () {
       Stream.catchCause((cause) =>
         Stream.fromEffectDrain(logRetry("a stream of events ended, its reader will come back", cause))
       ),
-      Stream.interruptWhen(stopping.await),
+      Stream.interruptWhen(begun.await),
       Stream.ensuring(leave)
     )
   })

@@ -92,9 +92,10 @@ export const layerHealth = HttpApiBuilder.group(Api, "health", (handlers) =>
       live: () => Effect.succeed({ status: "ok" as const }),
       ready: Effect.fnUntraced(
         function* () {
-          if ((yield* Stopping).isOpen()) {
+          const { begun } = yield* Stopping
+          if (begun.isOpen()) {
             const detail = "The agent is stopping: it waits for calls under way, and takes no new ones"
-            return yield* new NotReady({ detail, checks: { service: "draining" } })
+            return yield* new NotReady({ detail, checks: { calls: "draining" } })
           }
           const outbox = yield* Outbox
           const transaction = yield* Transaction

@@ -11,7 +11,7 @@ import { toMillis } from "@event-service-agent/schemas/time"
 import { Effect, Option, Stream } from "effect"
 import type { Cursor } from "./cursor.ts"
 import { byNewest, type Submission, SubmissionStore } from "./ports/submission-store.ts"
-import { ServiceCallNotFound } from "./problem.ts"
+import { Overloaded, ServiceCallNotFound } from "./problem.ts"
 
 /** The call as it is now. What was accepted and not yet processed is Submitted. */
 export const getServiceCall = Effect.fnUntraced(function* (key: ServiceCallKey) {
@@ -44,7 +44,11 @@ export const listServiceCalls = Effect.fn("Api.listServiceCalls")(function* (
   const unprocessed = yield* outbox.unhandled("SubmitServiceCall", tenantId)
   const reader = yield* ServiceCallReader
   const enough = { ...page, limit: page.limit + 1 }
-  const known = yield* reader.list(tenantId, filter, enough)
+  const known = yield* Effect.catchTag(
+    reader.list(tenantId, filter, enough),
+    "SearchRefused",
+    ({ detail }) => new Overloaded({ detail })
+  )
   const pending = yield* listPending(tenantId, unprocessed, filter, enough)
   const found = mergeNewest(known, pending)
   const items = found.slice(0, page.limit)

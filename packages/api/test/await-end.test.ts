@@ -1,3 +1,4 @@
+import { Stopping } from "@event-service-agent/platform/stopping"
 import { onTestClock, settle } from "@event-service-agent/platform/testing"
 import { type ServiceCallKey, TenantId } from "@event-service-agent/schemas/ids"
 import { Effect, Fiber, Option } from "effect"
@@ -62,7 +63,7 @@ describe("what waits for the end of a call", () => {
     const known = yield* KnownCalls
     for (let tenant = 0; tenant < 6; tenant++) known.set(nameOf(callOf(tenant)), callOf(tenant))
     const gate = makeGate({ requests: 10 * WAITERS_MAX })
-    const awaitEnd = makeAwaitEnd()
+    const awaitEnd = yield* makeAwaitEnd
     const wait = (key: ServiceCallKey) =>
       Effect.suspend(() => {
         const visit = gate.enter(false)
@@ -100,6 +101,25 @@ describe("what waits for the end of a call", () => {
         expect(waiting(first)).toBe(0)
         known.set(nameOf(callOf(0)), callOf(0))
         expect(waiting(yield* open(0, WAITERS_PER_TENANT_MAX + 1))).toBe(WAITERS_PER_TENANT_MAX)
+      }).pipe(Effect.provide(layerStores))
+    )
+  )
+
+  it(
+    "ends with the service: at once for a call that is not under way, and for one that is when nothing can end it any more",
+    onTestClock(
+      Effect.gen(function* () {
+        const { open, known } = yield* makeWaiting
+        const { begun, modulesStopped } = yield* Stopping
+        known.set(nameOf(callOf(1)), { ...callOf(1), status: "Running" })
+        const [idle, running] = [yield* open(0, 1), yield* open(1, 1)]
+        yield* begun.open
+        yield* TestClock.adjust(1_000)
+        expect(yield* Fiber.joinAll(idle)).toEqual([Option.none()])
+        expect(waiting(running)).toBe(1)
+        yield* modulesStopped.open
+        yield* TestClock.adjust(1_000)
+        expect(yield* Fiber.joinAll(running)).toEqual([Option.none()])
       }).pipe(Effect.provide(layerStores))
     )
   )

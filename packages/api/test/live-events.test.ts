@@ -27,7 +27,7 @@ const eventAt = (seq: number): LoggedEvent => ({
 /** A log that the test writes, with one reader. */
 const makeWorld = Effect.gen(function* () {
   const log = { events: [] as LoggedEvent[], horizon: 0, looks: 0, isBroken: false }
-  const stopping = yield* Stopping
+  const { begun: stopping } = yield* Stopping
   const live = yield* Effect.provideService(makeLiveEvents, EventLog, {
     last: Effect.sync(() => log.events.at(-1)?.seq ?? 0),
     horizon: Effect.sync(() => log.horizon),

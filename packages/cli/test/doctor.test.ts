@@ -46,7 +46,7 @@ describe("esa doctor", () => {
     async () => {
       const detail = "It waits for calls under way"
       for (const [part, state, result] of [
-        ["service", "draining", "warn"],
+        ["calls", "draining", "warn"],
         ["storage", "failed", "fail"]
       ] as const) {
         const { people, checks } = await examining(() => problem(503, { detail, checks: { [part]: state } }))

@@ -200,13 +200,17 @@ describe("a service that is told to stop", () => {
       ...json(call(target.url)),
       headers: { "content-type": "application/json", prefer: "wait=20" }
     })
+    const laterWaiting = service.fetch(callsOf(TENANT), {
+      ...json({ ...call(target.url), dueAt: new Date(Date.now() + 40_000).toISOString() }),
+      headers: { "content-type": "application/json", prefer: "wait=30" }
+    })
     const { body: events = null } = await service.fetch(`${callsOf(TENANT)}/events`)
     await until("both are under way", () => target.count === 2)
 
     service.signal("SIGTERM")
     await until("it is draining", async () => (await service.fetch("/health/ready")).status === 503)
     const ready = await (await service.fetch("/health/ready")).json()
-    expect(ready).toMatchObject({ title: "The agent is not ready", checks: { service: "draining" } })
+    expect(ready).toMatchObject({ title: "The agent is not ready", checks: { calls: "draining" } })
     expect((await service.fetch("/health/live")).status).toBe(200)
     expect((await service.fetch("/metrics")).status).toBe(200)
     expect((await detailOf(service, TENANT, serviceCallId)).status).toBe("Running")
@@ -219,6 +223,13 @@ describe("a service that is told to stop", () => {
       expect(refused.headers.get("connection")).toBe("close")
       expect((await refused.json()).type).toBe("urn:event-service-agent:problem:draining")
     }
+    expect((await service.fetch(`${callsOf(TENANT)}/events`)).status).toBe(503)
+    // Who waits for a call that will not run any more hears which one it is.
+    const later = await laterWaiting
+    expect({ status: later.status, call: await later.json() }).toMatchObject({
+      status: 202,
+      call: { status: "Submitted", serviceCallId: expect.any(String) }
+    })
     held.resolve()
     // Who has waited for the outcome gets it.
     const waited = await waiting

@@ -1,3 +1,4 @@
+import { Stopping } from "@event-service-agent/platform/stopping"
 import { Context, Effect, Layer, Schema, Scope } from "effect"
 import { HttpEffect, HttpRouter, type HttpServerRequest } from "effect/http"
 import { codeOf } from "../error-code.ts"
@@ -58,6 +59,7 @@ export class BunHttpServer extends Context.Service<
 const serve = Effect.fnUntraced(function* ({ host, port, closingMs = CLOSING_MS }: BunHttpServerOptions) {
   const router = yield* HttpRouter.HttpRouter
   const listenerScope = yield* ListenerScope
+  const { modulesStopped } = yield* Stopping
   const context = yield* Effect.context<never>()
   const handle = HttpEffect.toWebHandlerWith<never, HttpServerRequest.HttpServerRequest | Scope.Scope>(context)(
     router.asHttpEffect()
@@ -87,7 +89,10 @@ const serve = Effect.fnUntraced(function* ({ host, port, closingMs = CLOSING_MS 
       catch: (cause) => new ListenFailed({ message: explain(cause, host, port) })
     }),
     (server) =>
-      Effect.promise(() => server.stop()).pipe(
+      Effect.andThen(
+        modulesStopped.open,
+        Effect.promise(() => server.stop())
+      ).pipe(
         Effect.timeoutOrElse({
           duration: closingMs,
           orElse: () =>

@@ -1,16 +1,28 @@
 import type { SQLQueryBindings } from "bun:sqlite"
-import type { Cursor, ServiceCallFilter } from "@event-service-agent/orchestration/ports/service-call-reader"
+import {
+  type Cursor,
+  SearchRefused,
+  type ServiceCallFilter
+} from "@event-service-agent/orchestration/ports/service-call-reader"
 import { ServiceCallId, type TenantId } from "@event-service-agent/schemas/ids"
 import { fromMillis, toMillis } from "@event-service-agent/schemas/time"
-import { Effect, Semaphore } from "effect"
+import { Duration, Effect, Semaphore } from "effect"
 import type { Prepared } from "../bun/sqlite.ts"
 import { ReadConnection } from "./database.ts"
 import type { ServiceCallRow } from "./service-call-rows.ts"
 
-/**
- * Calls that a list looks at in one go, some milliseconds: nothing else happens meanwhile, since there is one thread.
- */
-export const LOOK_MAX = 2_000
+/** Calls that a search looks at in one go, at most, at first, and at least: nothing else happens meanwhile. */
+export const LOOK_MAX = 4_000
+const LOOK_FIRST = 250
+const LOOK_MIN = 20
+/** Milliseconds that this may take. Calls with large requests take longer, so it looks at fewer. */
+const LOOK_MS = 5
+/** Searches that wait or go on. */
+export const SEARCHES_MAX = 64
+/** One tenant must not have all of them. */
+export const SEARCHES_PER_TENANT_MAX = 8
+/** Soon after, connections are given up on which nothing has happened. */
+export const SEARCH_MS_MAX = 8_000
 
 /** All but the sealed request, which nobody lists and which may be large. */
 const LISTED_COLUMNS = `c.tenant_id, c.service_call_id, c.revision, c.status, c.name, c.request, NULL AS sealed, c.tags,
@@ -30,13 +42,13 @@ interface Place {
 }
 
 /**
- * Makes what reads the rows of a list. A list that an index gives in its order is read at once. One that has to look at
- * calls to pick from them does so in stretches, between which other work goes on; one at a time, so that many of them
- * together do not hold it up either.
+ * Makes what reads the rows of a list. A list that an index gives in its order is read at once. One that has to search
+ * its calls among others does so in stretches, between which other work goes on. One search of each tenant goes on at a
+ * time, and these take turns; too many are refused, and so is one that takes too long.
  */
 export const makeListRows = Effect.fnUntraced(function* (lookMax: number) {
   const reader = yield* ReadConnection
-  const turn = yield* Semaphore.make(1)
+  const inTurn = yield* makeTurns
   // One statement for each combination of filters in use: all values are bound.
   const statements = new Map<string, Prepared<ServiceCallRow & Place>>()
   const read = (sql: string, bindings: ReadonlyArray<SQLQueryBindings>) => {
@@ -54,22 +66,34 @@ export const makeListRows = Effect.fnUntraced(function* (lookMax: number) {
     const range = [from === undefined ? 0 : toMillis(from), to === undefined ? Number.MAX_SAFE_INTEGER : toMillis(to)]
     const [beyond] = yield* read(
       "SELECT accepted_at FROM service_calls WHERE tenant_id = ? AND due_at >= ? AND due_at < ? LIMIT 1 OFFSET ?",
-      [tenantId, ...range, lookMax]
+      [tenantId, ...range, Math.min(LOOK_FIRST, lookMax)]
     )
     return beyond === undefined
   })
 
-  const pick = Effect.fnUntraced(function* (tenantId: TenantId, filter: ServiceCallFilter, page: Stretch) {
+  const search = Effect.fnUntraced(function* (
+    tenantId: TenantId,
+    filter: ServiceCallFilter,
+    page: Stretch,
+    stretch: Semaphore.Semaphore
+  ) {
     const found: Array<ServiceCallRow> = []
     let { after } = page
+    let look = Math.min(LOOK_FIRST, lookMax)
     while (true) {
-      const { sql, bindings } = lastQuery(tenantId, filter, { after, limit: lookMax })
-      const [last] = yield* read(sql, bindings)
-      const downTo: Cursor =
-        last === undefined ? OLDEST : { acceptedAt: fromMillis(last.accepted_at), serviceCallId: last.service_call_id }
-      found.push(...(yield* rowsOf(tenantId, filter, { after, downTo, limit: page.limit - found.length })))
-      if (last === undefined || found.length >= page.limit) return found
+      const looking = Effect.gen(function* () {
+        const { sql, bindings } = lastQuery(tenantId, filter, { after, limit: look })
+        const [last] = yield* read(sql, bindings)
+        const downTo = last === undefined ? OLDEST : placeOf(last)
+        found.push(...(yield* rowsOf(tenantId, filter, { after, downTo, limit: page.limit - found.length })))
+        return last === undefined ? undefined : downTo
+      })
+      const [took, downTo] = yield* stretch.withPermits(1)(Effect.timed(looking))
+      if (downTo === undefined || found.length >= page.limit) return found
       after = downTo
+      const tookMs = Duration.toMillis(took)
+      if (tookMs > LOOK_MS) look = Math.max(Math.min(LOOK_MIN, lookMax), Math.floor(look / 2))
+      else if (tookMs < LOOK_MS / 2) look = Math.min(lookMax, 2 * look)
       yield* Effect.yieldNow
     }
   })
@@ -78,8 +102,50 @@ export const makeListRows = Effect.fnUntraced(function* (lookMax: number) {
     if (isInOrder(filter)) return yield* rowsOf(tenantId, filter, page)
     const isByDueTime = (filter.from ?? filter.to) !== undefined && filter.tags.length === 0
     if (isByDueTime && (yield* isFew(tenantId, filter))) return yield* rowsOf(tenantId, filter, page)
-    return yield* turn.withPermits(1)(pick(tenantId, filter, page))
+    return yield* inTurn(tenantId, (stretch) => search(tenantId, filter, page, stretch))
   })
+})
+
+/** Makes what lets searches go on, with what one of their stretches at a time has. */
+const makeTurns = Effect.gen(function* () {
+  const stretch = yield* Semaphore.make(1)
+  const ofTenants = new Map<TenantId, { readonly turn: Semaphore.Semaphore; searches: number }>()
+  let searches = 0
+
+  return Effect.fnUntraced(function* <A, E, R>(
+    tenantId: TenantId,
+    search: (stretch: Semaphore.Semaphore) => Effect.Effect<A, E, R>
+  ) {
+    const ofTenant = ofTenants.get(tenantId) ?? { turn: Semaphore.makeUnsafe(1), searches: 0 }
+    if (searches >= SEARCHES_MAX || ofTenant.searches >= SEARCHES_PER_TENANT_MAX) {
+      const many = ofTenant.searches >= SEARCHES_PER_TENANT_MAX ? `${ofTenant.searches} of the tenant` : `${searches}`
+      return yield* new SearchRefused({ detail: `${many} are under way already: try again in a moment` })
+    }
+    ofTenants.set(tenantId, ofTenant)
+    ofTenant.searches++
+    searches++
+    return yield* ofTenant.turn
+      .withPermits(1)(search(stretch))
+      .pipe(
+        Effect.timeoutOrElse({
+          duration: SEARCH_MS_MAX,
+          orElse: () => new SearchRefused({ detail: TOO_LONG })
+        }),
+        Effect.ensuring(
+          Effect.sync(() => {
+            searches--
+            ofTenant.searches--
+            if (ofTenant.searches === 0) ofTenants.delete(tenantId)
+          })
+        )
+      )
+  })
+})
+const TOO_LONG = `This looks through the tenant's calls for longer than ${SEARCH_MS_MAX / 1_000} s: ask for one state, one tag or a range of due times, or read the export`
+
+const placeOf = ({ accepted_at, service_call_id }: Place): Cursor => ({
+  acceptedAt: fromMillis(accepted_at),
+  serviceCallId: service_call_id
 })
 
 /**

@@ -1,3 +1,4 @@
+import { Stopping } from "@event-service-agent/platform/stopping"
 import { live } from "@event-service-agent/platform/testing"
 import { Deferred, Effect, Exit, Fiber, Layer, Scope } from "effect"
 import { HttpRouter, HttpServerResponse } from "effect/http"
@@ -23,7 +24,7 @@ const start = Effect.fnUntraced(function* (options: BunHttpServerOptions) {
   const layer = BunHttpServer.layer(options).pipe(
     Layer.provide(HttpRouter.add("GET", "/slow", slow)),
     Layer.provide(HttpRouter.layer),
-    Layer.provide(ListenerScope.layer)
+    Layer.provide([ListenerScope.layer, Stopping.layer])
   )
   const context = yield* Layer.buildWithScope(layer, scope)
   const { url } = yield* Effect.provideContext(BunHttpServer, context)

@@ -16,7 +16,7 @@ import { Effect, Fiber, Layer, Option } from "effect"
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import { ReadConnection, WriteConnection } from "../../src/sqlite/database.ts"
-import { listQuery } from "../../src/sqlite/service-call-list.ts"
+import { listQuery, SEARCHES_PER_TENANT_MAX } from "../../src/sqlite/service-call-list.ts"
 import { layerLooking, layer as readerLayer } from "../../src/sqlite/service-call-reader.ts"
 import { layer as repositoryLayer } from "../../src/sqlite/service-call-repository.ts"
 import { layer as transactionLayer } from "../../src/sqlite/transaction.ts"
@@ -204,6 +204,34 @@ describe("ServiceCallReader, on SQLite", () => {
           yield* Fiber.interrupt(other)
         }).pipe(Effect.provide(storageWith(layerLooking(lookMax))))
       })
+    )
+  )
+
+  it(
+    "searches for each tenant in turn, and refuses more than have a place",
+    live(
+      Effect.gen(function* () {
+        const other = TenantId.make("other")
+        const calls = [acme, other].flatMap((tenantId, at) =>
+          Array.from({ length: 60 }, (_, n) => ({ ...succeeded, tenantId, serviceCallId: uuid(100 * at + n) }))
+        )
+        yield* storeAll(calls)
+        const reader = yield* ServiceCallReader
+        const ended: Array<TenantId> = []
+        const search = (tenantId: TenantId) =>
+          reader
+            .list(tenantId, { statuses: [], tags: [], text: "nothing like it" }, { limit: 1 })
+            .pipe(Effect.tap(Effect.sync(() => ended.push(tenantId))), Effect.forkChild({ startImmediately: true }))
+        const mine = yield* Effect.forEach(Array(SEARCHES_PER_TENANT_MAX).keys(), () => search(acme))
+        const refused = yield* Effect.flip(Fiber.join(yield* search(acme)))
+        expect(refused).toMatchObject({ _tag: "SearchRefused", detail: expect.stringContaining("8 of the tenant") })
+        yield* Fiber.join(yield* search(other))
+        // It came last, and had to wait for no more than the one that was under way.
+        expect(ended.indexOf(other)).toBeLessThan(3)
+        yield* Fiber.joinAll(mine)
+        yield* Fiber.join(yield* search(acme))
+        expect(ended).toHaveLength(SEARCHES_PER_TENANT_MAX + 2)
+      }).pipe(Effect.provide(storageWith(layerLooking(5))))
     )
   )
 

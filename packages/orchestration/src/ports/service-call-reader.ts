@@ -3,7 +3,7 @@ import type { Consumer } from "@event-service-agent/schemas/envelope"
 import type { OnUnknown, RedactedRequest } from "@event-service-agent/schemas/http-request"
 import type { CorrelationId, ServiceCallId, ServiceCallKey, TenantId } from "@event-service-agent/schemas/ids"
 import type { ErrorMeta, ResponseMeta } from "@event-service-agent/schemas/outcome"
-import { Context, type DateTime, type Effect, type Option } from "effect"
+import { Context, type DateTime, type Effect, type Option, Schema } from "effect"
 
 export const STATUSES = ["Submitted", "Scheduled", "Running", "Succeeded", "Failed", "Cancelled"] as const
 export type Status = (typeof STATUSES)[number]
@@ -98,6 +98,9 @@ export interface ServiceCallCounts {
   readonly overdue: number
 }
 
+/** There are too many lists to look through calls for, or this one takes too long. The detail says what to do. */
+export class SearchRefused extends Schema.TaggedError<SearchRefused>()("SearchRefused", { detail: Schema.String }) {}
+
 export const COUNTED_TAGS_MAX = 100
 export const COUNTED_OVERDUE_MAX = 100
 /** Later than this, people should look why. */
@@ -107,12 +110,12 @@ export class ServiceCallReader extends Context.Service<
   ServiceCallReader,
   {
     readonly get: (key: ServiceCallKey) => Effect.Effect<Option.Option<ServiceCallDetail>, StorageError>
-    /** Newest accepted first, those after the cursor, at most `limit`. */
+    /** Newest accepted first, those after the cursor, at most `limit`. One that has to look for its calls may be refused. */
     readonly list: (
       tenantId: TenantId,
       filter: ServiceCallFilter,
       page: { readonly after?: Cursor; readonly limit: number }
-    ) => Effect.Effect<ReadonlyArray<ServiceCallSummary>, StorageError>
+    ) => Effect.Effect<ReadonlyArray<ServiceCallSummary>, StorageError | SearchRefused>
     /** The sealed request, as long as it is there. */
     readonly sealed: (key: ServiceCallKey) => Effect.Effect<Option.Option<KeptRequest>, StorageError>
     /** What stands between the call and its send. */
