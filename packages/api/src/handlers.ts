@@ -13,6 +13,7 @@ import { HttpApiBuilder, HttpApiSchema } from "effect/http-api"
 import { type Accepted, makeAcceptSubmission, type Sent } from "./acceptance.ts"
 import { Caller } from "./access/authenticator.ts"
 import { makeLimitSubmissions, type TenantLimits } from "./access/limits.ts"
+import { ALL_TENANTS } from "./access/scope.ts"
 import type { Decision } from "./await-decision.ts"
 import { makeAwaitEnd, preferredWait } from "./await-end.ts"
 import { cancelServiceCall } from "./cancel-service-call.ts"
@@ -163,7 +164,8 @@ export const layerServiceCalls = (caps: Caps, limits: TenantLimits) =>
               deadLetter,
               waiting: yield* reader.waiting(params),
               now: yield* DateTime.now,
-              trouble: (yield* bus.health).find(({ trouble }) => trouble !== undefined)?.trouble
+              health: yield* bus.health,
+              seesAll: (yield* Caller).tenantId === ALL_TENANTS
             })
           }, served)
         )

@@ -93,7 +93,8 @@ export const CallStats = Schema.Struct({
     description: "The 100 most used, and `starred` whenever a call has it"
   }),
   overdue: Schema.Int.annotate({
-    description: "Calls that were due 10 s ago or longer and have not started; 100 stands for 100 or more"
+    description:
+      "Calls that were due 10 s ago or longer and wait for their timer or for a place; 100 stands for 100 or more"
   })
 }).annotate({ identifier: "CallStats" })
 
@@ -103,7 +104,9 @@ export const Why = Schema.Struct({
   status: Status,
   gate: Schema.Literals(GATES),
   summary: Schema.String.annotate({ description: "For people" }),
-  nextWakeUpAt: Schema.NullOr(Timestamp),
+  nextWakeUpAt: Schema.NullOr(Timestamp).annotate({
+    description: "When it may go on at the latest; at a cap, when the next place is free"
+  }),
   numbers: Schema.Record(Schema.String, Schema.Finite),
   lateness: Schema.NullOr(
     Schema.Struct({ totalMs: millis, releaseMs: millis, claimMs: millis, sendMs: millis }).annotate({

@@ -1,4 +1,5 @@
 import type { ServiceCallDetail, WaitingFacts } from "@event-service-agent/orchestration/ports/service-call-reader"
+import type { PartHealth } from "@event-service-agent/platform/event-bus"
 import type { DeadLetter } from "@event-service-agent/platform/outbox"
 import { formatSpan } from "@event-service-agent/schemas/format-span"
 import { toMillis } from "@event-service-agent/schemas/time"
@@ -16,8 +17,10 @@ export interface Known {
   readonly waiting: WaitingFacts
   readonly caps: Caps
   readonly now: DateTime.Utc
-  /** Why messages wait at the moment, if they do. */
-  readonly trouble: string | undefined
+  /** What messages need on their way. */
+  readonly health: ReadonlyArray<PartHealth>
+  /** Whether who asks may know how much others have to do. */
+  readonly seesAll: boolean
   readonly deadLetter: Pick<DeadLetter, "consumer" | "attempts" | "error"> | undefined
 }
 
@@ -26,6 +29,7 @@ export const GATES = [
   "dead-letter",
   "queued",
   "broker",
+  "executor",
   "timer",
   "tenant-cap",
   "global-cap",
@@ -50,12 +54,14 @@ interface AtGate {
   readonly gate: Gate
   /** For people, a sentence or two. */
   readonly summary: string
-  /** When something happens to it at the latest without anybody's doing, if that is known. */
+  /** When it may go on at the latest without anybody's doing, if that is known; at a cap, when the next place is free. */
   readonly nextWakeUpAt: DateTime.Utc | null
   readonly numbers: Readonly<Record<string, number>>
 }
 
-const gateOf = ({ call, waiting, caps, now, trouble, deadLetter }: Known): AtGate => {
+const gateOf = ({ call, waiting, caps, now, health, seesAll, deadLetter }: Known): AtGate => {
+  const troubleOf = (part: PartHealth["part"]) => health.find((one) => one.part === part)?.trouble
+  const trouble = troubleOf("bus")
   if (call.outcome !== null) {
     return { gate: "done", summary: endOf(call), nextWakeUpAt: null, numbers: {} }
   }
@@ -75,6 +81,15 @@ const gateOf = ({ call, waiting, caps, now, trouble, deadLetter }: Known): AtGat
     const summary = `Stored; the message that takes it on waits. ${trouble}.`
     return { gate: "broker", summary, nextWakeUpAt: null, numbers: {} }
   }
+  const missing = call.status === "Running" && call.attempt === null ? troubleOf("executors") : undefined
+  if (missing !== undefined) {
+    return {
+      gate: "executor",
+      summary: `Released; it waits for an executor. ${missing}.`,
+      nextWakeUpAt: null,
+      numbers: {}
+    }
+  }
   const behind = trouble === undefined ? "" : ` ${trouble}`
   if (call.status === "Submitted") {
     const summary = `Accepted and stored; orchestration has not taken it over yet.${behind}`
@@ -90,10 +105,10 @@ const gateOf = ({ call, waiting, caps, now, trouble, deadLetter }: Known): AtGat
       gate: "timer",
       summary,
       nextWakeUpAt: isPast ? null : call.dueAt,
-      numbers: { dueInMs: inMs, overdueTimers: waiting.overdueTimers }
+      numbers: { dueInMs: inMs, ...(seesAll && { overdueTimers: waiting.overdueTimers }) }
     }
   }
-  if (call.status === "Scheduled") return waitsForPlace(waiting, caps)
+  if (call.status === "Scheduled") return waitsForPlace(waiting, caps, seesAll)
   const { attempt, timeoutMs } = call
   if (attempt === null) {
     const summary = `Released; execution has not claimed its attempt yet.${behind}`
@@ -108,9 +123,10 @@ const gateOf = ({ call, waiting, caps, now, trouble, deadLetter }: Known): AtGat
   }
 }
 
-const waitsForPlace = (waiting: WaitingFacts, caps: Caps): AtGate => {
+const waitsForPlace = (waiting: WaitingFacts, caps: Caps, seesAll: boolean): AtGate => {
   const { runningOfTenant, runningOfAll, dueBefore, placeFreeAtOfTenant, placeFreeAtOfAll } = waiting
-  const numbers = { runningOfTenant, tenantCap: caps.perTenant, runningOfAll, globalCap: caps.total, dueBefore }
+  const ofAll = seesAll ? { runningOfAll, globalCap: caps.total } : {}
+  const numbers = { runningOfTenant, tenantCap: caps.perTenant, ...ofAll, dueBefore }
   const ahead = `Before it: ${dueBefore} of the tenant's calls.`
   const at = (gate: Gate, summary: string, nextWakeUpAt: DateTime.Utc | null = null): AtGate => ({
     gate,
@@ -128,8 +144,10 @@ const waitsForPlace = (waiting: WaitingFacts, caps: Caps): AtGate => {
   return runningOfAll >= caps.total
     ? at(
         "global-cap",
-        `Due; of all tenants ${runningOfAll} calls are in flight, at most ${caps.total} may be (IN_FLIGHT_MAX).`,
-        placeFreeAtOfAll
+        seesAll
+          ? `Due; of all tenants ${runningOfAll} calls are in flight, at most ${caps.total} may be (IN_FLIGHT_MAX).`
+          : "Due; of all tenants as many calls are in flight as may be (IN_FLIGHT_MAX).",
+        seesAll ? placeFreeAtOfAll : null
       )
     : at("turn", "Due; it is released when it is its tenant's turn.")
 }

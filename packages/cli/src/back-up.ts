@@ -1,6 +1,6 @@
 import { closeSync, fsyncSync, linkSync, lstatSync, openSync, renameSync, rmSync } from "node:fs"
 import { constants, setPriority } from "node:os"
-import { dirname } from "node:path"
+import { dirname, resolve } from "node:path"
 import { sizeOf, syncFolder } from "@event-service-agent/adapters/sqlite/database-files"
 import { damageOf, openDatabase, schemaVersionOf } from "./database.ts"
 import { type SentMeanwhile, watchSends } from "./sent-meanwhile.ts"
@@ -28,7 +28,7 @@ export const backUp = (path: string, file: string): Backup => {
   using source = openDatabase(path)
   const sent = watchSends(source)
   const partial = `${file}.partial-${process.pid}`
-  closeSync(openSync(partial, "wx", 0o600))
+  create(partial)
   try {
     source.prepare("VACUUM INTO ?").run(partial)
     const schemaVersion = check(partial)
@@ -40,6 +40,15 @@ export const backUp = (path: string, file: string): Backup => {
     return { file, bytes: sizeOf(file), tookMs, schemaVersion, sentMeanwhile }
   } finally {
     for (const suffix of ["", "-journal"]) rmSync(partial + suffix, { force: true })
+  }
+}
+
+const create = (partial: string): void => {
+  try {
+    closeSync(openSync(partial, "wx", 0o600))
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause)
+    throw new Error(`nothing can be written into ${resolve(dirname(partial))}: ${why}`)
   }
 }
 

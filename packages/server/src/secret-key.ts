@@ -79,18 +79,24 @@ const read = (path: string): Buffer => {
 
 const create = (path: string): Buffer => {
   const key = randomBytes(SECRET_KEY_BYTES)
-  try {
-    makeFolder(dirname(path))
-  } catch (cause) {
-    const why = cause instanceof Error ? cause.message : String(cause)
-    throw new Error(`its folder cannot be made (${why}). It is that of DB_PATH unless SECRET_KEY_FILE names another`)
-  }
   // Exclusive: of two starts at the same moment one fails instead of sealing with a key that is overwritten.
-  const file = openSync(path, "wx", 0o600)
+  const file = inPlace(() => {
+    makeFolder(dirname(path))
+    return openSync(path, "wx", 0o600)
+  })
   writeSync(file, `${key.toString("hex")}\n`)
   fsyncSync(file)
   closeSync(file)
   // A power cut must not leave what is sealed with it without it.
   syncFolder(dirname(path))
   return key
+}
+
+const inPlace = <A>(make: () => A): A => {
+  try {
+    return make()
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause)
+    throw new Error(`it cannot be made (${why}). It lies beside DB_PATH unless SECRET_KEY_FILE names another place`)
+  }
 }

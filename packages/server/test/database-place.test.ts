@@ -14,6 +14,8 @@ const PLACES: ReadonlyArray<readonly [name: string, reason: string]> = [
   ["text", "it is no database"],
   ["foreign.db", "it is a database of another program; choose another DB_PATH"],
   ["link.db", "it is a link to a file that does not exist"],
+  ["gone/event.db", "gone is a link to what does not exist"],
+  ["loop/event.db", "loop is a link to what does not exist"],
   ["text/event.db", "is no folder; set DB_PATH to a file in one"],
   ["text/no/such/folder/event.db", "is no folder; set DB_PATH to a file in one"]
 ]
@@ -23,6 +25,8 @@ const folderOfMistakes = () => {
   mkdirSync(join(folder.path, "folder"))
   writeFileSync(join(folder.path, "text"), "dear diary, ".repeat(100))
   symlinkSync("gone.db", join(folder.path, "link.db"))
+  symlinkSync("nowhere", join(folder.path, "gone"))
+  symlinkSync("loop", join(folder.path, "loop"))
   using database = new Database(join(folder.path, "foreign.db"))
   database.run("CREATE TABLE recipes (name TEXT)")
   return folder
@@ -31,7 +35,8 @@ const folderOfMistakes = () => {
 describe("a DB_PATH where there can be no database", () => {
   it("is named before anything is said of the secret key, and nothing is created", async () => {
     using folder = folderOfMistakes()
-    const before = readdirSync(folder.path, { recursive: true }).sort()
+    const names = () => [folder.path, join(folder.path, "folder")].map((path) => readdirSync(path).sort())
+    const before = names()
     for (const [name, reason] of PLACES) {
       const dbPath = join(folder.path, name)
       // None beside it, one that is missing elsewhere, and one that is none.
@@ -46,7 +51,7 @@ describe("a DB_PATH where there can be no database", () => {
         expect(refused.message).toContain("DB_PATH")
       }
     }
-    expect(readdirSync(folder.path, { recursive: true }).sort()).toEqual(before)
+    expect(names()).toEqual(before)
   })
 
   it("is what the service ends with, in one line", async () => {

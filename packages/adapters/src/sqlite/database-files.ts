@@ -57,7 +57,13 @@ export const refusePlace = (path: string): void => {
   if (!existsSync(lockPathOf(real))) refuseForeign(real)
 }
 
-const nearestThere = (path: string): string => (existsSync(path) ? path : nearestThere(dirname(path)))
+const nearestThere = (path: string): string => {
+  if (existsSync(path)) return path
+  if (lstatSync(path, { throwIfNoEntry: false }) !== undefined) {
+    throw new Error(`${path} is a link to what does not exist; mount or restore that, or set another DB_PATH`)
+  }
+  return nearestThere(dirname(path))
+}
 
 /** Whether there is a database at the path, or was one: what was sealed for it needs its key. */
 export const wasCreated = (path: string): boolean => sizeOf(path) > 0 || sizeOf(lockPathOf(path)) > 0

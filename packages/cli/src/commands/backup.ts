@@ -27,7 +27,7 @@ export const backup = Command.make(
         : `${file}: ${size} in ${formatSpan(done.tookMs)}, schema version ${done.schemaVersion}, checked`
     )
     if (isJson) return
-    if (done.sentMeanwhile.calls > 0) yield* note(formatSpanOf(done.sentMeanwhile))
+    if (done.sentMeanwhile.calls > 0) yield* note(describeSent(done.sentMeanwhile))
     const key = process.env["SECRET_KEY_FILE"] ?? join(dirname(db), "secret.key")
     yield* note(
       `Keep a copy of the secret key, too, and apart from it: ${key}. Without it no call that waits can be sent.`
@@ -41,7 +41,7 @@ export const backup = Command.make(
   ])
 )
 
-const formatSpanOf = ({ calls, latenessMs: { median, max } }: SentMeanwhile): string =>
+const describeSent = ({ calls, latenessMs: { median, max } }: SentMeanwhile): string =>
   calls === 1
     ? `1 call was sent meanwhile, ${formatSpan(max)} late`
     : `${calls} calls were sent meanwhile, the latest one ${formatSpan(max)} late, half of them at most ${formatSpan(median)}`

@@ -2,6 +2,7 @@ import type { Key, NewKey, NewKeyBody } from "@event-service-agent/api/represent
 import { Effect, Option } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import { Agent, withAgent } from "../agent.ts"
+import { CommandFailed, EXIT } from "../failure.ts"
 import { duration } from "../flags.ts"
 import { note, paint, print, visible } from "../output.ts"
 import { localTime } from "../times.ts"
@@ -47,6 +48,12 @@ const create = Command.make(
   },
   Effect.fn("Cli.createKey")(function* ({ scope, expires, label, allTenants }) {
     const { ask, settings, next } = yield* Agent
+    if (!allTenants && !settings.isTenantGiven) {
+      return yield* new CommandFailed({
+        exitCode: EXIT.usage,
+        message: "say for whom: --tenant acme, or --all-tenants"
+      })
+    }
     const body: Body = {
       tenantId: allTenants ? ALL_TENANTS : settings.tenant,
       scopes: scope,
@@ -56,7 +63,7 @@ const create = Command.make(
     const made = (yield* ask<Made>("POST", KEYS, { body })).body
     yield* print(settings.isJson ? JSON.stringify(made) : made.key)
     if (!settings.isJson) yield* note(`told now and never again; ${describe(made)}`)
-    yield* next(`keys revoke ${made.keyId}`)
+    yield* next("keys list")
   })
 ).pipe(
   Command.withDescription("Make a key and print it"),
