@@ -59,10 +59,12 @@ export const refusePlace = (path: string): void => {
 
 const nearestThere = (path: string): string => {
   if (existsSync(path)) return path
-  if (lstatSync(path, { throwIfNoEntry: false }) !== undefined) {
+  const above = nearestThere(dirname(path))
+  // Below a file there is nothing to ask about.
+  if (statSync(above).isDirectory() && lstatSync(path, { throwIfNoEntry: false }) !== undefined) {
     throw new Error(`${path} is a link to what does not exist; mount or restore that, or set another DB_PATH`)
   }
-  return nearestThere(dirname(path))
+  return above
 }
 
 /** Whether there is a database at the path, or was one: what was sealed for it needs its key. */
