@@ -172,7 +172,7 @@ need_service() {
   [[ $(curl -s -m 5 "$BASE_URL/health/live") == '{"status":"ok"}' ]] ||
     fail "The service does not answer at $BASE_URL: start it in another terminal with '$start', or set BASE_URL."
   [[ $(curl -s -m 5 "$ECHO_URL/echo") == *'"path":"/echo"'* ]] ||
-    fail "The echo target does not answer at $ECHO_URL: start the service without ECHO_PORT=off, or set ECHO_URL."
+    fail "The echo target does not answer at $ECHO_URL: start the service with ECHO_PORT=3001 (where HOST is not loopback it is off), or set ECHO_URL."
 }
 
 # Sets TENANT, if it is not, and CALLS.

@@ -1,7 +1,8 @@
+import { isIP } from "node:net"
 import { Stopping } from "@event-service-agent/platform/stopping"
 import { type CorrelationId, newCorrelationId } from "@event-service-agent/schemas/ids"
 import { redactText } from "@event-service-agent/schemas/redaction"
-import { Cause, Clock, Context, Effect, LogLevel, References } from "effect"
+import { Cause, Clock, Context, Effect, LogLevel, Metric, References } from "effect"
 import {
   FindMyWay,
   HttpBody,
@@ -38,6 +39,11 @@ export class RequestCorrelation extends Context.Service<RequestCorrelation, Corr
 export interface EdgeOptions {
   /** Host names, beside those of loopback, under which people reach the server. In lower case, without port. */
   readonly hosts: ReadonlyArray<string>
+  /**
+   * Whether any address in the Host header will do, since the server listens on all of its machine: only a name can be
+   * made to lead here from a page elsewhere.
+   */
+  readonly acceptsAddresses?: boolean
   /** Whether requests need a key. */
   readonly isKeyed?: boolean
   /** For tests; one with the usual limits when absent. */
@@ -46,6 +52,7 @@ export interface EdgeOptions {
 
 const LOOPBACK_HOSTS = ["localhost", "127.0.0.1", "[::1]"]
 const HOST = /^(\[[0-9a-f:.]+\]|[^:,[\]]+)(?::\d{1,5})?$/
+const HOST_SHOWN_MAX = 100
 const LENGTH = /^\d{1,15}$/
 const READING = new Set(["GET", "HEAD", "OPTIONS"])
 /** What browsers say of requests that no other site caused. */
@@ -77,6 +84,15 @@ const OVERLOAD_LOG_NANOS = 10_000_000_000n
 /** How long requests that are worked on may take before the modules stop. */
 const DRAIN_MS = 2_000
 
+/** Answers that say that something is wrong. */
+const FAILED_FROM = 400
+const OVERLOADED = 503
+const failures = Metric.counter("esa_http_failures_total", {
+  description: "Requests that were refused or failed, by the status of their answer",
+  incremental: true
+})
+const failed = (status: number) => Metric.withAttributes(failures, { status: String(status) })
+
 /**
  * What every request passes first and every answer last: it guards the door, and makes a problem of every failure. When
  * its scope ends, it lets nobody write any more, and waits for what is worked on. Who reads is answered to the end.
@@ -87,9 +103,13 @@ export const layerEdge = (options: EdgeOptions) =>
       const isDebugging = yield* LogLevel.isEnabled("Debug")
       const authenticator = yield* Authenticator
       const hosts = new Set([...LOOPBACK_HOSTS, ...options.hosts])
+      const isKnownHost = (name: string) =>
+        hosts.has(name) || (options.acceptsAddresses === true && isIP(name.replaceAll(/[[\]]/g, "")) !== 0)
       const methodsAt = makeMethodTable()
       const gate = options.gate ?? makeGate()
       const { begun } = yield* Stopping
+      // So that the first one is seen as such.
+      yield* Metric.update(failed(OVERLOADED), 0)
       yield* Effect.addFinalizer(() => Effect.andThen(begun.open, Effect.timeoutOption(gate.idle, DRAIN_MS)))
       const refuseOverload = makeRefuseOverload()
       const traced = yield* makeTraceRequests
@@ -110,17 +130,19 @@ export const layerEdge = (options: EdgeOptions) =>
             Context.add(RequestCorrelation, correlationId),
             Context.add(Caller, admit === undefined ? ANYONE : NOBODY)
           )
-          const refusal = refuse(request, hosts) ?? (begun.isOpen() ? refuseWriting(request) : undefined)
+          const refusal = refuse(request, isKnownHost) ?? (begun.isOpen() ? refuseWriting(request) : undefined)
           const visit = refusal === undefined ? gate.enter(URGENT_PATHS.has(pathOf(request))) : undefined
           const finish = (response: HttpServerResponse.HttpServerResponse) => {
+            const { status } = response
+            const counted = status < FAILED_FROM ? Effect.void : Metric.update(failed(status), 1)
             const answer = stamp(
               visit?.gaveWay() === true || begun.isOpen() ? closing(response) : response,
               correlationId
             )
-            if (!isDebugging) return Effect.succeed(answer)
+            if (!isDebugging) return Effect.as(counted, answer)
             const tookMs = clock.currentTimeMillisUnsafe() - startedAt
-            const facts = { method: request.method, path: redactText(pathOf(request)), status: response.status, tookMs }
-            return Effect.as(Effect.annotateLogs(Effect.logDebug("request"), facts), answer)
+            const facts = { method: request.method, path: redactText(pathOf(request)), status, tookMs }
+            return Effect.as(Effect.andThen(counted, Effect.annotateLogs(Effect.logDebug("request"), facts)), answer)
           }
           if (visit === undefined) {
             const refused = refusal === undefined ? refuseOverload : HttpServerRespondable.toResponse(refusal)
@@ -156,7 +178,7 @@ const makeRefuseOverload = () => {
   })
 }
 
-const refuse = (request: HttpServerRequest.HttpServerRequest, hosts: ReadonlySet<string>) => {
+const refuse = (request: HttpServerRequest.HttpServerRequest, isKnownHost: (name: string) => boolean) => {
   const { host = "", origin, referer, "sec-fetch-site": site } = request.headers
   const { "transfer-encoding": encoding = "chunked", "content-length": length = "0" } = request.headers
   // Bun takes lists of the same length, and lists with empty places. A proxy before it may read them otherwise.
@@ -164,10 +186,10 @@ const refuse = (request: HttpServerRequest.HttpServerRequest, hosts: ReadonlySet
     return new AmbiguousRequest({ detail: "Send one Content-Length, or Transfer-Encoding: chunked" })
   }
   const name = HOST.exec(host.toLowerCase())?.[1]
-  if (name === undefined || !hosts.has(name)) {
-    return new UnexpectedHost({
-      detail: "The Host header names none of this server's names: the operator can add it to ALLOWED_HOSTS"
-    })
+  if (name === undefined || !isKnownHost(name)) {
+    const said = name === undefined ? "is no name" : `says ${name.slice(0, HOST_SHOWN_MAX)}`
+    const detail = `The Host header ${said}, which is none of this server's: the operator can add it to ALLOWED_HOSTS`
+    return new UnexpectedHost({ detail })
   }
   if (READING.has(request.method)) return undefined
   if (site !== undefined && !OWN_SITES.has(site)) {

@@ -58,6 +58,7 @@ export const layerAccess = HttpApiBuilder.group(Api, "access", (handlers) =>
       .handle("whoami", () =>
         Effect.map(Caller, ({ keyId, tenantId, scopes }) => ({
           auth: keyId === null ? ("off" as const) : ("on" as const),
+          keyId,
           tenantId,
           scopes
         }))

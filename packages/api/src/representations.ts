@@ -175,6 +175,7 @@ export const NewKey = Schema.Struct({
 
 export const Whoami = Schema.Struct({
   auth: Schema.Literals(["on", "off"]),
+  keyId: Schema.NullOr(KeyId).annotate({ description: "Which key this is; `null` where none is asked for" }),
   tenantId: key.tenantId,
   scopes: key.scopes
 }).annotate({ identifier: "Whoami" })

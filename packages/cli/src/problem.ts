@@ -35,7 +35,10 @@ const FLAGS: ReadonlyArray<readonly [pointer: RegExp, flag: string]> = [
   [/^#\/from/, "--from"],
   [/^#\/to/, "--to"],
   [/^#\/q$/, "--text"],
-  [/^#\/since/, "--since"]
+  [/^#\/since/, "--since"],
+  [/^#\/expiresAt/, "--expires"],
+  [/^#\/scopes/, "--scope"],
+  [/^#\/label/, "--label"]
 ]
 
 /** The flag whose value a field of the request is; `undefined` when it comes from none. */
@@ -50,7 +53,7 @@ export const failureOf = (url: string, response: Response, text: string): Comman
     return new CommandFailed({ exitCode, message: `what answers at ${url} with ${status} is no Event Service Agent` })
   }
   if (problem.type === "urn:event-service-agent:problem:route-not-found") {
-    const message = `the service at ${url} does not know this command: it is of another version`
+    const message = `the service at ${url} does not know this command: it is of another version, or the path in ESA_URL is wrong`
     return new CommandFailed({ exitCode: EXIT.unreachable, message, problem })
   }
   const { title = `the service answered ${status}`, detail, errors = [], correlationId } = problem

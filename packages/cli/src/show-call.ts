@@ -34,7 +34,7 @@ export const describeCall = (call: Detail, now: number): ReadonlyArray<string> =
     ...(call.attempt === null ? [] : [["attempt", String(call.attempt.number)] as const]),
     ...(call.onUnknown === "fail" ? [] : [["on unknown", call.onUnknown] as const]),
     ...(call.clonedFrom === null ? [] : [["cloned from", call.clonedFrom] as const]),
-    ...(call.requestKept ? [["request kept", "yes: resend can repeat it"] as const] : []),
+    ...(call.requestKept && call.outcome !== null ? [["request kept", "yes: resend can repeat it"] as const] : []),
     ["correlation", call.correlationId]
   ]),
   "",

@@ -1,7 +1,7 @@
 import { existsSync } from "node:fs"
-import { BunHttpServer } from "@event-service-agent/adapters/bun/http-server"
+import { BunHttpServer, ListenerScope } from "@event-service-agent/adapters/bun/http-server"
 import { countBacklog } from "@event-service-agent/adapters/sqlite/backlog"
-import { Console, Effect, Layer, References } from "effect"
+import { Console, Effect, Layer, References, Scope } from "effect"
 import { isLoopback, type Settings } from "./config.ts"
 
 /** Says on the terminal, or in one log line, where the service is and what to try. */
@@ -14,11 +14,20 @@ export const layer = (settings: Settings, echoPort: number | null) =>
       yield* Effect.addFinalizer(() =>
         Effect.logInfo("stopping: calls under way may finish, a second signal cuts them off")
       )
+      yield* Scope.addFinalizer(yield* ListenerScope, Effect.logInfo("stopped: what has ended is recorded"))
       if (settings.logFormat !== "pretty") {
         // Whatever the level: with PORT=0 nothing else tells the address.
         const auth = settings.isKeyed ? "on" : "off"
         return yield* Effect.logInfo("ready").pipe(
-          Effect.annotateLogs({ url: url.href, dbPath: settings.dbPath, auth, ...backlog }),
+          Effect.annotateLogs({
+            url: url.href,
+            pid: process.pid,
+            dbPath: settings.dbPath,
+            bus: busOf(settings),
+            egress: egressOf(settings),
+            auth,
+            ...backlog
+          }),
           Effect.provideService(References.MinimumLogLevel, "Info")
         )
       }
@@ -50,13 +59,18 @@ const warningsOf = ({ isKeyed, host, allowedHosts, retention }: Settings): Reado
   return warnings
 }
 
+const busOf = ({ nats }: Settings): string =>
+  nats === null ? "embedded" : `NATS JetStream at ${nats.servers.join(", ")}, prefix ${nats.prefix}`
+
+const egressOf = ({ egressAllow }: Settings): string =>
+  `public addresses only, exceptions: ${egressAllow.length === 0 ? "none" : `${egressAllow.length} by EGRESS_ALLOW`}`
+
 const textOf = (
   url: URL,
   settings: Settings,
   echoPort: number | null,
   backlog: Effect.Success<typeof countBacklog>
 ): string => {
-  const exceptions = settings.egressAllow.length === 0 ? "none" : `${settings.egressAllow.length} by EGRESS_ALLOW`
   const echo =
     echoPort === null ? [] : [`  echo      http://127.0.0.1:${echoPort}/echo, the demo target, open to calls`]
   const adminKey = existsSync(settings.adminKeyFile) ? `; ${settings.adminKeyFile} holds one for everything` : ""
@@ -73,12 +87,11 @@ const textOf = (
     `  health    ${url.href}health/ready`,
     `  access    ${access}`,
     `  store     ${settings.dbPath}, every 202 is on disk`,
-    settings.nats === null
-      ? "  bus       embedded"
-      : `  bus       NATS JetStream at ${settings.nats.servers.join(", ")}, prefix ${settings.nats.prefix}`,
-    `  egress    public addresses only, exceptions: ${exceptions}`,
+    `  bus       ${busOf(settings)}`,
+    `  egress    ${egressOf(settings)}`,
     ...echo,
     `  backlog   ${backlog.armedTimers} scheduled, ${backlog.dueCalls} due, ${backlog.runningCalls} running`,
+    `  stop      Ctrl-C, or kill ${process.pid}; what is under way may finish`,
     "",
     "Try it:",
     `  curl -s ${url.href}api/tenants/demo/service-calls -H 'content-type: application/json'${key} \\`,

@@ -211,6 +211,9 @@ export const readSettings = Effect.fnUntraced(function* (environment: Environmen
 export const isLoopback = (host: string): boolean =>
   host === "localhost" || host === "::1" || (isIP(host) === 4 && host.startsWith("127."))
 
+/** Whether it listens on all addresses of the machine. */
+export const isWildcard = (host: string): boolean => host === "0.0.0.0" || host === "::"
+
 /** As it stands in a Host header, where IPv6 addresses have brackets. */
 const inHostHeader = (host: string): string => (isIP(host) === 6 ? `[${host}]` : host).toLowerCase()
 

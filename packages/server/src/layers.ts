@@ -29,11 +29,11 @@ import { Effect, Layer, Result } from "effect"
 import { HttpRouter } from "effect/http"
 import { provideAdminKey } from "./admin-key.ts"
 import { layer as layerBanner } from "./banner.ts"
-import type { Settings } from "./config.ts"
+import { isWildcard, type Settings } from "./config.ts"
 import { serveEcho } from "./echo-target.ts"
-import { layer as layerEventLoopDelay } from "./event-loop-delay.ts"
 import { layerLogs } from "./log-line.ts"
 import { ownerOf } from "./nats-settings.ts"
+import { layer as layerProcessMetrics } from "./process-metrics.ts"
 import { checkSecretKey, loadSecretKey } from "./secret-key.ts"
 import { layerTracing } from "./tracing.ts"
 import { embedded, overNats } from "./transport.ts"
@@ -64,7 +64,7 @@ export const layer = (
         Layer.provideMerge(Layer.mergeAll(storage, RequestVault.layer(secret), EgressPolicy.layer(egressAllow)))
       )
       return layerBanner(settings, echoPort).pipe(
-        Layer.provide(layerEventLoopDelay),
+        Layer.provide(layerProcessMetrics),
         Layer.provide(layerHttp(settings, echoPort)),
         Layer.provide(settings.isKeyed ? Layer.effectDiscard(provideAdminKey(settings.adminKeyFile)) : Layer.empty),
         Layer.provide(SqliteRetention.layer(settings.retention)),
@@ -103,6 +103,7 @@ const layerHttp = (
     Layer.provide(
       Api.layer({
         hosts: allowedHosts,
+        acceptsAddresses: isWildcard(host),
         isKeyed,
         limits,
         caps: { total: inFlightMax, perTenant: inFlightPerTenantMax },

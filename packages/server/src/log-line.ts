@@ -10,7 +10,8 @@ import type { Settings } from "./config.ts"
  */
 const structured = Logger.map(
   Logger.make<unknown, ReturnType<typeof Logger.formatStructured.log>>((options) => {
-    const line = Logger.formatStructured.log(options)
+    const formatted = Logger.formatStructured.log(options)
+    const line = { ...formatted, message: inOne(formatted.message) }
     const ids = traceIdsOf(options.fiber)
     return ids === undefined ? line : { ...line, annotations: { ...line.annotations, ...ids } }
   }),
@@ -20,6 +21,10 @@ const structured = Logger.map(
       : { ...line, message: masked(line.message), cause: line.cause === undefined ? undefined : redactText(line.cause) }
 )
 const QUIET = new Set(["TRACE", "DEBUG", "INFO"])
+
+/** What was logged as several texts, as one. */
+const inOne = (message: unknown): unknown =>
+  Array.isArray(message) && message.every((part) => typeof part === "string") ? message.join(": ") : message
 
 /** One JSON object in each line. Effect's own formatter takes three times as long, for what these lines do not have. */
 export const jsonLines = Logger.map(structured, (line) =>

@@ -16,11 +16,11 @@ const setting = (fallback: string, meaning: string): SettingText => ({ default: 
  */
 export const SETTINGS = {
   "Where to listen, and who may ask": {
-    HOST: setting("`127.0.0.1`", "where to listen"),
+    HOST: setting("`127.0.0.1`", "where to listen; `0.0.0.0` is everywhere"),
     PORT: setting("`3000`", "`0` lets the system choose"),
     ALLOWED_HOSTS: setting(
       "none",
-      "further names in the Host header to answer to, beside `HOST` and localhost, with commas: `calls.example.com`"
+      "further names in the Host header to answer to, with commas: `calls.example.com`. Others get a 421; localhost and `HOST` will do, and any address where `HOST` is everywhere"
     ),
     AUTH: setting("`off` on loopback, else `on`", "`on`: every request needs an API key"),
     ADMIN_KEY_FILE: setting(

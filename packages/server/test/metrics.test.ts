@@ -24,7 +24,9 @@ const scrape = async (service: Service) => {
   expect(response.status).toBe(200)
   expect(response.headers.get("content-type")).toContain("text/plain")
   const text = await response.text()
-  const types = new Map([...text.matchAll(/^# TYPE (\S+) (\S+)$/gm)].map(([, name = "", type = ""]) => [name, type]))
+  const types = new Map(
+    [...text.matchAll(/^# TYPE (esa_\S+) (\S+)$/gm)].map(([, name = "", type = ""]) => [name, type])
+  )
   const samples = new Map(
     [...text.matchAll(/^([^#\s]+(?:\{[^}]*\})?) (\S+)$/gm)].map(([, name = "", value]) => [name, Number(value)])
   )
@@ -44,6 +46,7 @@ const runCalls = async (env: Readonly<Record<string, string>>) => {
   await submit(service, "acme", call("/later", { dueAt: "2030-01-01T00:00:00Z" }))
   const keyed = json(call("/good"), { "idempotency-key": "k" })
   for (const status of [202, 200]) expect((await service.fetch(callsOf("acme"), keyed)).status).toBe(status)
+  for (const path of ["/nothing", "/nothing?"]) expect((await service.fetch(path)).status).toBe(404)
   // Gauges are looked up every five seconds, the delay of the event loop at first after five.
   await until(
     "everything is counted",
@@ -69,6 +72,9 @@ describe("/metrics", () => {
       expect({ to, count: samples.get(`esa_service_call_transitions_total{to="${to}"}`) }).toEqual({ to, count })
     }
     expect(samples.get('esa_attempts_total{outcome="Succeeded"}')).toBe(2)
+    expect(samples.get('esa_http_failures_total{status="404"}')).toBe(2)
+    expect(samples.get('esa_http_failures_total{status="503"}')).toBe(0)
+    expect(Math.abs((samples.get("process_start_time_seconds") ?? 0) * 1_000 - Date.now())).toBeLessThan(60_000)
     expect(samples.get('esa_attempts_total{outcome="HttpStatus"}')).toBe(1)
     expect(samples.get("esa_attempt_duration_seconds_count")).toBe(3)
     expect(samples.get("esa_commit_units_count") ?? 0).toBeGreaterThan(3)

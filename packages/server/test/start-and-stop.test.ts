@@ -295,10 +295,12 @@ describe("a service for others to reach", () => {
     const { port } = new URL(service.url)
     const statusFor = async (host: string) =>
       (await fetch(`http://127.0.0.1:${port}/health/live`, { headers: { host } })).status
-    for (const host of ["calls.example.com", "[fd00::1]:80", `0.0.0.0:${port}`, "localhost"]) {
+    // Everywhere is any address: only names can be made to lead here.
+    const addresses = [`0.0.0.0:${port}`, "203.0.113.5:3000", "[fd00::2]"]
+    for (const host of ["calls.example.com", "[fd00::1]:80", "localhost", ...addresses]) {
       expect({ host, status: await statusFor(host) }).toEqual({ host, status: 200 })
     }
-    for (const host of ["example.com", "[fd00::2]"]) {
+    for (const host of ["example.com", "203.0.113.5.example.com", "a.calls.example.com"]) {
       expect({ host, status: await statusFor(host) }).toEqual({ host, status: 421 })
     }
   }, 10_000)

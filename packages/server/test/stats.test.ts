@@ -1,10 +1,9 @@
-import { Database } from "bun:sqlite"
 import type { CallStats } from "@event-service-agent/api/representations"
 import { afterAll, describe, expect, it } from "vitest"
 import { callsOf, json, type Submission, submit } from "./client.ts"
 import { countingTarget } from "./counting-target.ts"
 import { removeLeftovers, Service } from "./process.ts"
-import { rowCounts } from "./stored.ts"
+import { changeStored, rowCounts } from "./stored.ts"
 import { until } from "./until.ts"
 
 type Stats = (typeof CallStats)["Encoded"]
@@ -93,14 +92,11 @@ describe("the counts of a tenant's calls", () => {
       const isWaiting = async () => (await statsOf(service, "acme")).statuses.Scheduled === 2
       await until("the others wait", isWaiting)
       expect((await statsOf(service, "acme")).overdue).toBe(0)
-      {
-        using database = new Database(service.dbPath)
-        database.run("UPDATE service_calls SET due_at = due_at - 20000 WHERE status = 'Scheduled'")
-        // As if it had come then; the other one has just come, though it was due before.
-        database.run("UPDATE service_calls SET accepted_at = accepted_at - 20000 WHERE service_call_id = ?", [
-          old.serviceCallId
-        ])
-      }
+      const { dbPath } = service
+      changeStored(dbPath, "UPDATE service_calls SET due_at = due_at - 20000 WHERE status = 'Scheduled'")
+      // As if it had come then; the other one has just come, though it was due before.
+      const earlier = "UPDATE service_calls SET accepted_at = accepted_at - 20000 WHERE service_call_id = ?"
+      changeStored(dbPath, earlier, old.serviceCallId)
       expect((await statsOf(service, "acme")).overdue).toBe(1)
       expect((await statsOf(service, "globex")).overdue).toBe(0)
       held.resolve()

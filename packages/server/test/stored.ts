@@ -7,6 +7,13 @@ export const stored = <Row>(dbPath: string, sql: string, ...bindings: ReadonlyAr
   return statement.all(...bindings)
 }
 
+/** Changes what a running program has stored. */
+export const changeStored = (dbPath: string, sql: string, ...bindings: ReadonlyArray<SQLQueryBindings>): void => {
+  using database = new Database(dbPath)
+  database.run("PRAGMA busy_timeout = 10000")
+  database.run(sql, [...bindings])
+}
+
 export const TABLES = [
   "outbox",
   "deliveries",

@@ -123,6 +123,8 @@ const explain = (cause: unknown, host: string, port: number): string => {
       return `Port ${port} of ${host} is taken by another program: stop that one, or choose another PORT`
     case "EACCES":
       return `Port ${port} of ${host} is not allowed for this user: choose a PORT above 1023`
+    case "ENOENT":
+    case "ENOTFOUND":
     case "EADDRNOTAVAIL":
       return `This machine has no address ${host}: choose another HOST`
     default:

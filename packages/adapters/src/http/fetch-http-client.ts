@@ -71,7 +71,8 @@ const DESCRIPTOR_RETRY_MS = 100
 const USER_AGENT = "event-service-agent"
 /** Below are interim answers, which fetch waits past, and numbers that HTTP does not have. */
 const STATUS_MIN = 200
-const BLOCKED = "The target is not one that this service may call"
+const BLOCKED =
+  "The target has an address that may not be called from here. The operator can open it with EGRESS_ALLOW, on each executor"
 
 /** How far a request has got: what a failure has to say about it. */
 class Progress {

@@ -161,7 +161,7 @@ const makeBroker = Effect.fnUntraced(function* (options: BrokerOptions, ensure: 
   const inTime = yield* Effect.timeoutOption(opened, CONNECT_WAIT_MS)
   isStarting = false
   if (Option.isNone(inTime)) {
-    yield* Effect.logWarning("NATS does not answer: calls are accepted, and will go on when it does")
+    yield* Effect.logWarning(`NATS at ${options.servers.join(", ")} does not answer: it is waited for`)
   }
   yield* opened.pipe(
     Effect.tapError((error) => Effect.logError("NATS", error.message)),

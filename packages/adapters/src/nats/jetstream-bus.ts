@@ -28,6 +28,7 @@ const LOOKS_PER_WAIT = 4
 
 /** Seconds that a call may wait for an executor elsewhere before that is trouble. */
 const EXECUTORS_SILENT_S_MAX = 10
+const EXECUTORS_LOOK_MS = 5_000
 
 export interface JetStreamBusOptions {
   /** Milliseconds after which a message that the broker has, and nobody has handled, is published once more. */
@@ -93,6 +94,28 @@ export const layer = ({ republishAfterMs, consumedElsewhere = [] }: JetStreamBus
         Effect.forkScoped
       )
 
+      const troubleOfExecutors = Effect.gen(function* () {
+        const since = yield* store.unhandledSince("execution")
+        const seconds = since === null ? 0 : Math.round(((yield* Clock.currentTimeMillis) - since) / 1_000)
+        return seconds < EXECUTORS_SILENT_S_MAX
+          ? undefined
+          : `Calls have been waiting for an executor for ${seconds} s: none runs, or all are busy or cannot reach NATS`
+      })
+      let areMissed = false
+      const tellMissed = Effect.gen(function* () {
+        const trouble = yield* troubleOfExecutors
+        if (trouble !== undefined && !areMissed) yield* Effect.logWarning(trouble)
+        areMissed = trouble !== undefined
+      })
+      if (consumedElsewhere.includes("execution")) {
+        yield* Effect.sleep(EXECUTORS_LOOK_MS).pipe(
+          Effect.andThen(tellMissed),
+          Effect.catchCause((cause) => logRetry("whether executors are missed will be looked up again", cause)),
+          Effect.forever,
+          Effect.forkScoped
+        )
+      }
+
       const writeOut = Effect.fnUntraced(function* (unit: UnitOfWork["Service"], published: ReadonlyArray<Message>) {
         if (yield* LogLevel.isEnabled("Debug")) for (const message of published) yield* logMessage("publish", message)
         const entries = published.map((message): Entry => ({ message, to: recipientsOf(message) }))
@@ -132,8 +155,7 @@ export const layer = ({ republishAfterMs, consumedElsewhere = [] }: JetStreamBus
             { part: "bus", trouble: Option.getOrUndefined(Option.firstSomeOf(troubles)) }
           ]
           if (!consumedElsewhere.includes("execution")) return parts
-          const since = yield* store.unhandledSince("execution")
-          return [...parts, { part: "executors", trouble: troubleOfExecutors(since, yield* Clock.currentTimeMillis) }]
+          return [...parts, { part: "executors", trouble: yield* troubleOfExecutors }]
         }),
         republish: Effect.fnUntraced(function* (since) {
           let count = 0
@@ -161,13 +183,6 @@ const hasPending = Effect.fnUntraced(function* (broker: Broker["Service"], consu
   })
   return yield* Effect.catch(pending, () => Effect.as(broker.check, false))
 })
-
-const troubleOfExecutors = (waitingSince: number | null, now: number): string | undefined => {
-  const seconds = waitingSince === null ? 0 : Math.round((now - waitingSince) / 1_000)
-  return seconds < EXECUTORS_SILENT_S_MAX
-    ? undefined
-    : `Calls have been waiting for an executor for ${seconds} s: none runs, or all are busy or cannot reach NATS`
-}
 
 /** Its module gets a message over the work stream, and everybody who listens gets the events. */
 const recipientsOf = ({ type }: Message): ReadonlyArray<Consumer | Relay> => {

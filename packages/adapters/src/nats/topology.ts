@@ -87,8 +87,16 @@ export const verifyOwner = async (manager: JetStreamManager, { prefix, owner }: 
   const { work } = streamNames(prefix)
   const found = await orMissing(manager.streams.info(work))
   if (found === undefined) throw new StreamMissing(`the agent has not made its stream ${work} yet`)
-  const difference = differenceOfOwner(work, owner, found.config)
-  if (difference !== undefined) throw new IncompatibleBroker({ differences: [difference] })
+  if (differenceOfOwner(work, owner, found.config) !== undefined) throw new OtherKey(work)
+}
+
+/** The streams are of an agent with another secret key than this executor. */
+export class OtherKey extends Error {
+  constructor(stream: string) {
+    super(
+      `the stream ${stream} is of an agent with another secret key: SECRET_KEY_FILE has to be a copy of the agent's key, or NATS_PREFIX is another one`
+    )
+  }
 }
 
 type WantedStream = Partial<StreamConfig> & { readonly name: string; readonly description: string }

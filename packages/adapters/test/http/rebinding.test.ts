@@ -110,7 +110,9 @@ describe("a name that changes what it resolves to", () => {
           )
           const blocked = failures.filter(({ kind }) => kind === "BlockedDestination")
           expect(new Set(blocked.map(({ message }) => message))).toEqual(
-            new Set(["The target is not one that this service may call"])
+            new Set([
+              "The target has an address that may not be called from here. The operator can open it with EGRESS_ALLOW, on each executor"
+            ])
           )
           expect(blocked.length).toBe(found.length - judgedPublic)
         })

@@ -38,7 +38,7 @@ export const exceededQuota = (limits: TenantLimits, usage: Usage, bytes: number)
   }
   if (storedBytes === null || usage.storedBytes + bytes <= storedBytes) return undefined
   return new QuotaExceeded({
-    detail: `The tenant's calls hold ${usage.storedBytes} bytes, this one would add ${bytes}, and ${storedBytes} are allowed: wait until calls have ended and old ones are deleted, or ask the operator for more`,
+    detail: `The tenant's calls hold ${usage.storedBytes} bytes, this one would add ${bytes}, and ${storedBytes} are allowed: cancel some that wait, wait until calls have ended and old ones are deleted, or ask the operator for more`,
     limit: "QUOTA_STORED_BYTES",
     quota: storedBytes,
     used: usage.storedBytes,

@@ -36,6 +36,7 @@ describe("the first start that asks for keys", () => {
     expect(statSync(file).mode & 0o777).toBe(0o600)
     expect(await (await whoIs(service, key)).json()).toEqual({
       auth: "on",
+      keyId: expect.stringMatching(/^[0-9A-Za-z]{12}$/),
       tenantId: "*",
       scopes: ["read", "submit", "admin"]
     })
@@ -79,6 +80,7 @@ describe("whether keys are asked for", () => {
     await using forMe = await Service.start()
     expect(await (await whoIs(forMe)).json()).toEqual({
       auth: "off",
+      keyId: null,
       tenantId: "*",
       scopes: ["read", "submit", "admin"]
     })

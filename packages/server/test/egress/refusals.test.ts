@@ -10,7 +10,12 @@ const TENANT = "acme"
 /** Time enough to end the program that accepted the call. */
 const DUE_IN_MS = 2_000
 /** Whatever was found, people and other services get to know nothing of it. */
-const REFUSAL = { kind: "BlockedDestination", sent: "no", message: "The target is not one that this service may call" }
+const REFUSAL = {
+  kind: "BlockedDestination",
+  sent: "no",
+  message:
+    "The target has an address that may not be called from here. The operator can open it with EGRESS_ALLOW, on each executor"
+}
 /** Addresses that must not be told: the target's own is in the settings, and in what the operator opened. */
 const INSIDE = /127\.0\.0\.1|::ffff|169\.254|10\.0\.0\.7/
 

@@ -4,7 +4,7 @@ import { detailOf, submit, TERMINAL } from "../client.ts"
 import { countingTarget } from "../counting-target.ts"
 import { itNeeds } from "../faults/needs.ts"
 import { removeLeftovers, Service, temporaryFolder } from "../process.ts"
-import { stored } from "../stored.ts"
+import { changeStored, stored } from "../stored.ts"
 import { until } from "../until.ts"
 import { startExecutor } from "./executor.ts"
 import { missingNats, NatsServer } from "./nats-server.ts"
@@ -74,13 +74,13 @@ describe("executors elsewhere", () => {
       })
       const waiting = "SELECT seq FROM deliveries WHERE consumer = 'execution'"
       await until("it waits for an executor", () => stored(service.dbPath, waiting).length === 1)
-      {
-        using database = new Database(service.dbPath)
-        database.run(`UPDATE outbox SET timestamp = timestamp - 60000 WHERE seq IN (${waiting})`)
-      }
+      changeStored(service.dbPath, `UPDATE outbox SET timestamp = timestamp - 60000 WHERE seq IN (${waiting})`)
       const missed = await readiness()
       expect(missed).toMatchObject({ status: "degraded", checks: { ...healthy.checks, executors: "degraded" } })
       expect(missed.detail).toMatch(/Calls have been waiting for an executor for \d+ s: none runs/)
+      const isTold = () =>
+        service.logs.some(({ level, message }) => level === "WARN" && message.includes("waiting for an executor"))
+      await until("the log says so, too", isTold)
       await using _one = await startExecutor(service.folder, env)
       expect((await ended(service, serviceCallId)).status).toBe("Succeeded")
       expect(await readiness()).toEqual(healthy)

@@ -1,8 +1,8 @@
-import { Database } from "bun:sqlite"
 import { afterAll, describe, expect } from "vitest"
 import { callsOf, detailOf, submit } from "../client.ts"
 import { countingTarget } from "../counting-target.ts"
 import { itNeeds } from "../faults/needs.ts"
+import { changeStored } from "../stored.ts"
 import { until } from "../until.ts"
 import { missingBrowser } from "./chromium.ts"
 import { freePort, namesIn, pageTest, rowOf, TEST_MS_MAX } from "./page-test.ts"
@@ -79,11 +79,8 @@ describe("in trouble, the page", () => {
       "it waits for a place",
       async () => (await detailOf(service(), "overdue", serviceCallId)).status === "Scheduled"
     )
-    {
-      using database = new Database(service().dbPath)
-      const earlier = "UPDATE service_calls SET due_at = due_at - 20000, accepted_at = accepted_at - 20000"
-      database.run(`${earlier} WHERE service_call_id = ?`, [serviceCallId])
-    }
+    const earlier = "UPDATE service_calls SET due_at = due_at - 20000, accepted_at = accepted_at - 20000"
+    changeStored(service().dbPath, `${earlier} WHERE service_call_id = ?`, serviceCallId)
     await using tab = await open("?tenant=overdue")
     const { page } = tab
     await page.locator(".warning-line").getByText("1 call is overdue").waitFor()

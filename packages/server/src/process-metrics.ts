@@ -12,9 +12,15 @@ const delay = (what: string) =>
   })
 const [p50, p99, max] = [delay("p50"), delay("p99"), delay("max")]
 
-/** Measures what every request, timer and send waits for beside its own work. */
+/** The name that all programs give it. Counters begin at zero then. */
+const startTime = Metric.gauge("process_start_time_seconds", {
+  description: "When the process was started, in seconds since 1970"
+})
+
+/** When it was started, and what every request, timer and send waits for beside its own work. */
 export const layer = Layer.effectDiscard(
   Effect.gen(function* () {
+    yield* Metric.update(startTime, performance.timeOrigin / 1_000)
     const histogram = yield* Effect.acquireRelease(
       Effect.sync(() => {
         const started = monitorEventLoopDelay({ resolution: RESOLUTION_MS })
