@@ -134,15 +134,16 @@ export const layerEdge = (options: EdgeOptions) =>
           const visit = refusal === undefined ? gate.enter(URGENT_PATHS.has(pathOf(request))) : undefined
           const finish = (response: HttpServerResponse.HttpServerResponse) => {
             const { status } = response
-            const counted = status < FAILED_FROM ? Effect.void : Metric.update(failed(status), 1)
             const answer = stamp(
               visit?.gaveWay() === true || begun.isOpen() ? closing(response) : response,
               correlationId
             )
-            if (!isDebugging) return Effect.as(counted, answer)
+            const counted = status < FAILED_FROM ? undefined : Metric.update(failed(status), 1)
+            if (!isDebugging) return counted === undefined ? Effect.succeed(answer) : Effect.as(counted, answer)
             const tookMs = clock.currentTimeMillisUnsafe() - startedAt
             const facts = { method: request.method, path: redactText(pathOf(request)), status, tookMs }
-            return Effect.as(Effect.andThen(counted, Effect.annotateLogs(Effect.logDebug("request"), facts)), answer)
+            const logged = Effect.annotateLogs(Effect.logDebug("request"), facts)
+            return Effect.as(Effect.andThen(counted ?? Effect.void, logged), answer)
           }
           if (visit === undefined) {
             const refused = refusal === undefined ? refuseOverload : HttpServerRespondable.toResponse(refusal)
