@@ -16,6 +16,7 @@ const WRONG = [
   "call GET http://a --at soon",
   "call GET http://a --in 5",
   "call GET http://a --timeout long",
+  "call GET http://a --timeout 121s",
   "call GET http://a --wait 61",
   "call GET http://a --wait=0",
   "call GET http://a --on-unknown maybe",

@@ -1,4 +1,4 @@
-import type { SubmissionBody } from "@event-service-agent/api/submission-body"
+import { type SubmissionBody, TIMEOUT_MAX_MS } from "@event-service-agent/api/submission-body"
 import { METHODS } from "@event-service-agent/schemas/http-request"
 import { Effect, Option } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
@@ -39,7 +39,14 @@ const flags = {
   ),
   ...due,
   tag: tags.pipe(Flag.withDescription("May repeat")),
-  timeout: duration("timeout").pipe(Flag.withDescription("For the whole attempt; 10s, at most 120s"), Flag.optional),
+  timeout: duration("timeout").pipe(
+    Flag.filter(
+      (ms) => ms >= 1 && ms <= TIMEOUT_MAX_MS,
+      () => `at most ${TIMEOUT_MAX_MS / 1_000}s`
+    ),
+    Flag.withDescription(`For the whole attempt; 10s, at most ${TIMEOUT_MAX_MS / 1_000}s`),
+    Flag.optional
+  ),
   onUnknown: Flag.Literals("on-unknown", ["fail", "resend"]).pipe(
     Flag.withDescription("When nobody can know whether it was sent: give up, or send once more"),
     Flag.optional
