@@ -19,6 +19,7 @@ import {
   ofTenant,
   RateLimited,
   RequestNotKept,
+  SearchRefused,
   TooManyKeys,
   UNKNOWN_FIELD,
   Unauthenticated,
@@ -134,7 +135,7 @@ const ServiceCalls = HttpApiGroup.make("serviceCalls")
         Schema.Struct({ items: Schema.Array(CallSummary), next: Schema.NullOr(CursorFromString) }),
         { link: Schema.optionalKey(Schema.String) }
       ),
-      error: ofTenant
+      error: [SearchRefused, ...ofTenant]
     }).annotateMerge(
       OpenApi.annotations({
         summary: "List calls, newest accepted first",

@@ -82,7 +82,7 @@ const CLOSING = { connection: "close" }
 const OVERLOAD_LOG_NANOS = 10_000_000_000n
 
 /** How long requests that are worked on may take before the modules stop. */
-const DRAIN_MS = 2_000
+const DRAIN_MS = 1_000
 
 /** Answers that say that something is wrong. */
 const FAILED_FROM = 400
@@ -188,8 +188,10 @@ const refuse = (request: HttpServerRequest.HttpServerRequest, isKnownHost: (name
   }
   const name = HOST.exec(host.toLowerCase())?.[1]
   if (name === undefined || !isKnownHost(name)) {
-    const said = name === undefined ? "is no name" : `says ${name.slice(0, HOST_SHOWN_MAX)}`
-    const detail = `The Host header ${said}, which is none of this server's: the operator can add it to ALLOWED_HOSTS`
+    const detail =
+      name === undefined
+        ? "The Host header holds no name of a host"
+        : `The Host header says ${name.slice(0, HOST_SHOWN_MAX)}, which is none of this server's names: the operator can add it to ALLOWED_HOSTS`
     return new UnexpectedHost({ detail })
   }
   if (READING.has(request.method)) return undefined

@@ -64,7 +64,9 @@ export const layerServiceCalls = (caps: Caps, limits: TenantLimits) =>
             return HttpServerResponse.jsonUnsafe(yield* withProblems(ended.value), { headers })
           }
         }
-        const reference = referenceTo(submission, isReplay ? yield* statusOf(submission) : "Submitted")
+        // Something may have become of it meanwhile.
+        const isOld = isReplay || seconds !== undefined
+        const reference = referenceTo(submission, isOld ? yield* statusOf(submission) : "Submitted")
         return HttpServerResponse.jsonUnsafe(reference, {
           status: isReplay ? 200 : 202,
           headers: { location, ...replayed }

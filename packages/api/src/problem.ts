@@ -153,6 +153,12 @@ export class QuotaExceeded extends HttpApiError.Problem<QuotaExceeded>()(
   }
 ) {}
 
+export class SearchRefused extends HttpApiError.Problem<SearchRefused>()(
+  "SearchRefused",
+  { type: urn("search-refused"), status: 429, title: "This is too much to search for at the moment" },
+  { correlationId }
+) {}
+
 export class InternalError extends HttpApiError.Problem<InternalError>()(
   "InternalError",
   { type: urn("internal-error"), status: 500, title: "The agent made a mistake" },

@@ -11,7 +11,7 @@ import { toMillis } from "@event-service-agent/schemas/time"
 import { Effect, Option, Stream } from "effect"
 import type { Cursor } from "./cursor.ts"
 import { byNewest, type Submission, SubmissionStore } from "./ports/submission-store.ts"
-import { Overloaded, ServiceCallNotFound } from "./problem.ts"
+import { ServiceCallNotFound, SearchRefused as TooMuchToSearch } from "./problem.ts"
 
 /** The call as it is now. What was accepted and not yet processed is Submitted. */
 export const getServiceCall = Effect.fnUntraced(function* (key: ServiceCallKey) {
@@ -47,7 +47,7 @@ export const listServiceCalls = Effect.fn("Api.listServiceCalls")(function* (
   const known = yield* Effect.catchTag(
     reader.list(tenantId, filter, enough),
     "SearchRefused",
-    ({ detail }) => new Overloaded({ detail })
+    ({ detail }) => new TooMuchToSearch({ detail })
   )
   const pending = yield* listPending(tenantId, unprocessed, filter, enough)
   const found = mergeNewest(known, pending)

@@ -105,7 +105,8 @@ export const Why = Schema.Struct({
   gate: Schema.Literals(GATES),
   summary: Schema.String.annotate({ description: "For people" }),
   nextWakeUpAt: Schema.NullOr(Timestamp).annotate({
-    description: "When it may go on at the latest; at a cap, when the next place is free"
+    description:
+      "When it may go on at the latest; at a cap, when the next place is free. At the cap of all tenants it is told only to keys for all of them"
   }),
   numbers: Schema.Record(Schema.String, Schema.Finite),
   lateness: Schema.NullOr(

@@ -59,3 +59,15 @@ it("a request makes room for the next one however it ends", async () => {
   expect(departures.length).toBe(6)
   await dispose()
 })
+
+it("health and metrics are answered however much there is to do", async () => {
+  const layer = Api.layer({ hosts: [], gate: makeGate({ requests: 0 }) }).pipe(Layer.provide(layerStores))
+  const { handler, dispose } = HttpRouter.toWebHandler(layer, { disableLogger: true })
+  const statusOf = async (path: string) =>
+    (await handler(new Request(ORIGIN + path, { headers: { host: "localhost" } }))).status
+  for (const path of ["/health/live", "/health/ready", "/metrics"]) {
+    expect({ path, status: await statusOf(path) }).toEqual({ path, status: 200 })
+  }
+  expect(await statusOf(CALLS)).toBe(503)
+  await dispose()
+})

@@ -14,10 +14,11 @@ export const layer = (settings: Settings, echoPort: number | null) =>
       yield* Effect.addFinalizer(() =>
         Effect.logInfo("stopping: calls under way may finish, a second signal cuts them off")
       )
-      yield* Scope.addFinalizer(yield* ListenerScope, Effect.logInfo("stopped: what has ended is recorded"))
+      yield* Effect.addFinalizer(() => Effect.logInfo("stopped: what has ended is recorded")).pipe(
+        Scope.provide(yield* ListenerScope)
+      )
       if (settings.logFormat !== "pretty") {
         // Whatever the level: with PORT=0 nothing else tells the address.
-        const auth = settings.isKeyed ? "on" : "off"
         return yield* Effect.logInfo("ready").pipe(
           Effect.annotateLogs({
             url: url.href,
@@ -25,7 +26,7 @@ export const layer = (settings: Settings, echoPort: number | null) =>
             dbPath: settings.dbPath,
             bus: busOf(settings),
             egress: egressOf(settings),
-            auth,
+            access: settings.isKeyed ? "keys" : "everyone",
             ...backlog
           }),
           Effect.provideService(References.MinimumLogLevel, "Info")

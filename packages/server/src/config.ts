@@ -211,8 +211,11 @@ export const readSettings = Effect.fnUntraced(function* (environment: Environmen
 export const isLoopback = (host: string): boolean =>
   host === "localhost" || host === "::1" || (isIP(host) === 4 && host.startsWith("127."))
 
-/** Whether it listens on all addresses of the machine. */
-export const isWildcard = (host: string): boolean => host === "0.0.0.0" || host === "::"
+/** Whether it listens on all addresses of the machine, however that is written: `0`, `0.0.0.0`, `::`, `::0`. */
+export const isWildcard = (host: string): boolean => {
+  const { hostname } = URL.parse(`http://${inHostHeader(host)}`) ?? {}
+  return hostname === "0.0.0.0" || hostname === "[::]"
+}
 
 /** As it stands in a Host header, where IPv6 addresses have brackets. */
 const inHostHeader = (host: string): string => (isIP(host) === 6 ? `[${host}]` : host).toLowerCase()

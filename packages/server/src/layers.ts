@@ -40,8 +40,8 @@ import { embedded, overNats } from "./transport.ts"
 
 /**
  * The whole service. Whatever is provided is built first and released last, so that stopping drains from the edge in:
- * at most 2 s for requests, 20 s for calls, 2 s for each of three inboxes, 1 s for the listener, and then the relays,
- * which is less than 30 s. Until the modules have stopped, the listener answers who reads.
+ * at most 1 s for requests, 20 s for calls, 2 s for each of three inboxes, 1 s for the listener, then 1 s for relays and
+ * broker and 1 s for the last export of spans, which makes 30 s. Until the modules have stopped, the listener answers who reads.
  *
  * @param execution the module that performs calls; tests put failures between it and its ports
  * @param resolver finds the addresses of targets; tests have their own

@@ -28,13 +28,14 @@ const inOne = (message: unknown): unknown =>
 
 /** One JSON object in each line. Effect's own formatter takes three times as long, for what these lines do not have. */
 export const jsonLines = Logger.map(structured, (line) =>
-  QUIET.has(line.level) ? JSON.stringify(line) : Formatter.formatJson(line)
+  oneLine(QUIET.has(line.level) ? JSON.stringify(line) : Formatter.formatJson(line))
 )
 
 /** One line of `name=value` pairs. */
 export const logfmtLines = Logger.make<unknown, string>((options) => {
   const ids = Object.entries(traceIdsOf(options.fiber) ?? {}).map(([name, id]) => ` ${name}=${id}`)
-  return redactText(Logger.formatLogFmt.log(options)) + ids.join("")
+  const line = Logger.formatLogFmt.log({ ...options, message: inOne(options.message) })
+  return oneLine(redactText(line) + ids.join(""))
 })
 
 /** One line for people: time, level, what happened, and to what. Colours follow the terminal and NO_COLOR. */
@@ -97,6 +98,9 @@ const UNSEEN = /[\p{Cc}\u2028\u2029\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]
 const UNSEEN_ALL = new RegExp(UNSEEN, "gu")
 const escaped = (text: string | undefined): string =>
   text?.replaceAll(UNSEEN_ALL, (one) => `\\u${one.charCodeAt(0).toString(16).padStart(4, "0")}`) ?? "undefined"
+
+/** JSON leaves some of these as they are. */
+const oneLine = (line: string): string => (UNSEEN.test(line) ? escaped(line) : line)
 
 const paintLevel = (level: string): string => {
   if (level === "WARN") return styleText("yellow", level)

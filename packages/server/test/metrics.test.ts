@@ -74,6 +74,7 @@ describe("/metrics", () => {
     expect(samples.get('esa_attempts_total{outcome="Succeeded"}')).toBe(2)
     expect(samples.get('esa_http_failures_total{status="404"}')).toBe(2)
     expect(samples.get('esa_http_failures_total{status="503"}')).toBe(0)
+    expect(docs("operations.md")).toContain("| `process_start_time_seconds`")
     expect(Math.abs((samples.get("process_start_time_seconds") ?? 0) * 1_000 - Date.now())).toBeLessThan(60_000)
     expect(samples.get('esa_attempts_total{outcome="HttpStatus"}')).toBe(1)
     expect(samples.get("esa_attempt_duration_seconds_count")).toBe(3)

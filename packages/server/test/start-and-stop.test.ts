@@ -206,6 +206,7 @@ describe("a service that is told to stop", () => {
     })
     const { body: events = null } = await service.fetch(`${callsOf(TENANT)}/events`)
     await until("both are under way", () => target.count === 2)
+    await until("the later one is accepted", async () => (await listAll(service, TENANT)).length === 3)
 
     service.signal("SIGTERM")
     await until("it is draining", async () => (await service.fetch("/health/ready")).status === 503)
@@ -228,7 +229,7 @@ describe("a service that is told to stop", () => {
     const later = await laterWaiting
     expect({ status: later.status, call: await later.json() }).toMatchObject({
       status: 202,
-      call: { status: "Submitted", serviceCallId: expect.any(String) }
+      call: { status: "Scheduled", serviceCallId: expect.any(String) }
     })
     held.resolve()
     // Who has waited for the outcome gets it.
@@ -238,6 +239,7 @@ describe("a service that is told to stop", () => {
       call: { status: "Succeeded" }
     })
     expect((await service.ended()).exitCode).toBe(0)
+    expect(service.logs.at(-1)?.message).toBe("stopped: what has ended is recorded")
     expect(target.count).toBe(2)
   }, 20_000)
 

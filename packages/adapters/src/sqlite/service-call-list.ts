@@ -46,9 +46,9 @@ interface Place {
  * its calls among others does so in stretches, between which other work goes on. One search of each tenant goes on at a
  * time, and these take turns; too many are refused, and so is one that takes too long.
  */
-export const makeListRows = Effect.fnUntraced(function* (lookMax: number) {
+export const makeListRows = Effect.fnUntraced(function* (lookMax: number, searchMsMax: number) {
   const reader = yield* ReadConnection
-  const inTurn = yield* makeTurns
+  const inTurn = yield* makeTurns(searchMsMax)
   // One statement for each combination of filters in use: all values are bound.
   const statements = new Map<string, Prepared<ServiceCallRow & Place>>()
   const read = (sql: string, bindings: ReadonlyArray<SQLQueryBindings>) => {
@@ -98,8 +98,17 @@ export const makeListRows = Effect.fnUntraced(function* (lookMax: number) {
     }
   })
 
+  /** The newest of all the states, from the index of each. */
+  const merge = Effect.fnUntraced(function* (tenantId: TenantId, filter: ServiceCallFilter, page: Stretch) {
+    const rows = yield* Effect.forEach(new Set(filter.statuses), (status) =>
+      rowsOf(tenantId, { ...filter, statuses: [status] }, page)
+    )
+    return rows.flat().sort(byNewest).slice(0, page.limit)
+  })
+
   return Effect.fnUntraced(function* (tenantId: TenantId, filter: ServiceCallFilter, page: Stretch) {
     if (isInOrder(filter)) return yield* rowsOf(tenantId, filter, page)
+    if (isInOrder({ ...filter, statuses: [] }) && filter.tags.length === 0) return yield* merge(tenantId, filter, page)
     const isByDueTime = (filter.from ?? filter.to) !== undefined && filter.tags.length === 0
     if (isByDueTime && (yield* isFew(tenantId, filter))) return yield* rowsOf(tenantId, filter, page)
     return yield* inTurn(tenantId, (stretch) => search(tenantId, filter, page, stretch))
@@ -107,41 +116,45 @@ export const makeListRows = Effect.fnUntraced(function* (lookMax: number) {
 })
 
 /** Makes what lets searches go on, with what one of their stretches at a time has. */
-const makeTurns = Effect.gen(function* () {
+const makeTurns = Effect.fnUntraced(function* (searchMsMax: number) {
   const stretch = yield* Semaphore.make(1)
   const ofTenants = new Map<TenantId, { readonly turn: Semaphore.Semaphore; searches: number }>()
   let searches = 0
 
-  return Effect.fnUntraced(function* <A, E, R>(
-    tenantId: TenantId,
-    search: (stretch: Semaphore.Semaphore) => Effect.Effect<A, E, R>
-  ) {
-    const ofTenant = ofTenants.get(tenantId) ?? { turn: Semaphore.makeUnsafe(1), searches: 0 }
-    if (searches >= SEARCHES_MAX || ofTenant.searches >= SEARCHES_PER_TENANT_MAX) {
-      const many = ofTenant.searches >= SEARCHES_PER_TENANT_MAX ? `${ofTenant.searches} of the tenant` : `${searches}`
-      return yield* new SearchRefused({ detail: `${many} are under way already: try again in a moment` })
-    }
-    ofTenants.set(tenantId, ofTenant)
-    ofTenant.searches++
-    searches++
-    return yield* ofTenant.turn
-      .withPermits(1)(search(stretch))
-      .pipe(
-        Effect.timeoutOrElse({
-          duration: SEARCH_MS_MAX,
+  const enter = (tenantId: TenantId) =>
+    Effect.suspend(() => {
+      const ofTenant = ofTenants.get(tenantId) ?? { turn: Semaphore.makeUnsafe(1), searches: 0 }
+      const isTenantFull = ofTenant.searches >= SEARCHES_PER_TENANT_MAX
+      if (isTenantFull || searches >= SEARCHES_MAX) {
+        const many = isTenantFull ? `${ofTenant.searches} searches of the tenant` : `${searches} searches`
+        return Effect.fail(new SearchRefused({ detail: `${many} are under way already: try again in a moment` }))
+      }
+      ofTenants.set(tenantId, ofTenant)
+      ofTenant.searches++
+      searches++
+      return Effect.succeed(ofTenant)
+    })
+
+  return <A, E, R>(tenantId: TenantId, search: (stretch: Semaphore.Semaphore) => Effect.Effect<A, E, R>) =>
+    Effect.acquireUseRelease(
+      enter(tenantId),
+      ({ turn }) =>
+        Effect.timeoutOrElse(turn.withPermits(1)(search(stretch)), {
+          duration: searchMsMax,
           orElse: () => new SearchRefused({ detail: TOO_LONG })
         }),
-        Effect.ensuring(
-          Effect.sync(() => {
-            searches--
-            ofTenant.searches--
-            if (ofTenant.searches === 0) ofTenants.delete(tenantId)
-          })
-        )
-      )
-  })
+      (ofTenant) =>
+        Effect.sync(() => {
+          searches--
+          ofTenant.searches--
+          if (ofTenant.searches === 0) ofTenants.delete(tenantId)
+        })
+    )
 })
-const TOO_LONG = `This looks through the tenant's calls for longer than ${SEARCH_MS_MAX / 1_000} s: ask for one state, one tag or a range of due times, or read the export`
+const TOO_LONG = `Nothing was found within ${SEARCH_MS_MAX / 1_000} s, the tenant's searches before it included: ask for one state, one tag or a range of due times, or read the export`
+
+const byNewest = (one: Place, other: Place): number =>
+  other.accepted_at - one.accepted_at || (one.service_call_id < other.service_call_id ? 1 : -1)
 
 const placeOf = ({ accepted_at, service_call_id }: Place): Cursor => ({
   acceptedAt: fromMillis(accepted_at),

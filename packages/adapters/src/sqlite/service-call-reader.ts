@@ -13,7 +13,7 @@ import { STARRED } from "@event-service-agent/schemas/tags"
 import { fromMillis } from "@event-service-agent/schemas/time"
 import { Clock, type DateTime, Effect, Layer, Option } from "effect"
 import { ReadConnection } from "./database.ts"
-import { LOOK_MAX, makeListRows } from "./service-call-list.ts"
+import { LOOK_MAX, makeListRows, SEARCH_MS_MAX } from "./service-call-list.ts"
 import { type ServiceCallRow, toServiceCall } from "./service-call-rows.ts"
 
 interface WaitingRow {
@@ -32,8 +32,8 @@ interface RetryRow {
   readonly at: number
 }
 
-/** @param lookMax see `LOOK_MAX`; another one for tests */
-export const layerLooking = (lookMax: number) =>
+/** For tests: with another `LOOK_MAX` and `SEARCH_MS_MAX`. */
+export const layerLooking = (lookMax: number, searchMsMax = SEARCH_MS_MAX) =>
   Layer.effect(
     ServiceCallReader,
     Effect.gen(function* () {
@@ -77,7 +77,7 @@ export const layerLooking = (lookMax: number) =>
          UNION ALL SELECT 1 FROM timer_schedules WHERE tenant_id = ?1 AND due_at < ?2
          LIMIT ${COUNTED_OVERDUE_MAX})`
       )
-      const listRows = yield* makeListRows(lookMax)
+      const listRows = yield* makeListRows(lookMax, searchMsMax)
 
       return ServiceCallReader.of({
         get: (key) =>

@@ -42,7 +42,7 @@ describe("the first start that asks for keys", () => {
     })
     expect((await whoIs(service)).status).toBe(401)
     expect(service.logs.find(({ annotations }) => annotations["file"] === file)?.message).toContain("made an admin key")
-    expect(service.readyLine?.annotations["auth"]).toBe("on")
+    expect(service.readyLine?.annotations["access"]).toBe("keys")
 
     const ended = await service.kill("SIGTERM")
     expect(ended.stdout + ended.stderr).not.toContain(key.slice(-43))

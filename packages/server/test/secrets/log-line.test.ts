@@ -37,6 +37,21 @@ describe("a log line about a failure", () => {
     })
   }
 
+  it("is one line of what can be seen, whatever others wrote", async () => {
+    const hostile = "\u001b[2J\u009b31m\u202eexe.txt\u2028\nnext"
+    for (const [format, logger] of Object.entries(LOGGERS)) {
+      for (const log of [Effect.logInfo("heard", hostile), Effect.logWarning("heard", hostile)]) {
+        const line = await linesOf(logger, log)
+        // Colours are our own, and end with the word that they are for.
+        const plain =
+          format === "pretty" ? line.replaceAll(new RegExp(`${String.fromCharCode(27)}\\[\\d+m`, "g"), "") : line
+        expect({ format, plain }).toEqual({ format, plain: expect.not.stringMatching(/[\p{Cc}\u2028\u202e]/u) })
+        expect(plain.match(/message=/g) ?? []).toHaveLength(format === "logfmt" ? 1 : 0)
+        if (format === "json") expect(JSON.parse(line).message).toBe(`heard: ${hostile}`)
+      }
+    }
+  })
+
   it("keeps an error's name and message, and survives a message that contains itself", async () => {
     const lines = await linesOf(jsonLines, Effect.logError("it failed", new TypeError("no such thing")))
     expect(JSON.parse(lines).message).toEqual(["it failed", { name: "TypeError", message: "no such thing" }])
