@@ -5,10 +5,11 @@ import { logRefusal, type StorageError } from "@event-service-agent/platform/sto
 import { Transaction } from "@event-service-agent/platform/transaction"
 import type { Consumer } from "@event-service-agent/schemas/envelope"
 import type { ServiceCallKey } from "@event-service-agent/schemas/ids"
+import { fromMillis } from "@event-service-agent/schemas/time"
 import { Effect, Option, Schema } from "effect"
 import { HttpServerResponse } from "effect/http"
 import { HttpApiBuilder } from "effect/http-api"
-import { type Authenticator, Caller } from "./access/authenticator.ts"
+import { Authenticator, Caller } from "./access/authenticator.ts"
 import { createKey, revokeKey } from "./access/manage-keys.ts"
 import { Api, PAGE_MAX } from "./contract.ts"
 import { ApiKeyStore } from "./ports/api-key-store.ts"
@@ -75,7 +76,9 @@ export const layerAccess = HttpApiBuilder.group(Api, "access", (handlers) =>
         "keys",
         Effect.fnUntraced(function* ({ query }) {
           const store = yield* ApiKeyStore
-          return { items: yield* store.list(query.tenant) }
+          const { lastUsed } = yield* Authenticator
+          const keys = yield* store.list(query.tenant)
+          return { items: keys.map((key) => ({ ...key, lastUsedAt: timeOrNull(lastUsed(key.keyId)) })) }
         }, served)
       )
       .handle(
@@ -129,6 +132,8 @@ export const layerHealth = HttpApiBuilder.group(Api, "health", (handlers) =>
     })
   )
 )
+
+const timeOrNull = (millis: number | undefined) => (millis === undefined ? null : fromMillis(millis))
 
 const decodeRepublish = decode(RepublishBody)
 const decodeNewKey = decode(NewKeyBody)

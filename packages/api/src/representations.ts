@@ -168,7 +168,11 @@ const key = {
   createdAt: Timestamp,
   expiresAt: Schema.NullOr(Timestamp)
 }
-export const Key = Schema.Struct({ ...key, revokedAt: Schema.NullOr(Timestamp) }).annotate({ identifier: "Key" })
+export const Key = Schema.Struct({
+  ...key,
+  revokedAt: Schema.NullOr(Timestamp),
+  lastUsedAt: Schema.NullOr(Timestamp).annotate({ description: "Since the service was started; `null` when not" })
+}).annotate({ identifier: "Key" })
 export const NewKey = Schema.Struct({
   ...key,
   key: Schema.String.annotate({ description: "Told here and never again" })

@@ -35,6 +35,8 @@ export class Authenticator extends Context.Service<
     readonly authenticate: (
       authorization: string | undefined
     ) => Effect.Effect<Caller["Service"] | undefined, StorageError>
+    /** When the key was last used since the start, in milliseconds since 1970; `undefined` when not. */
+    readonly lastUsed: (keyId: KeyId) => number | undefined
     /** To be called once a key is revoked: it is not remembered from then on. */
     readonly forget: (keyId: KeyId) => void
     /** Returns a moment after the key has expired or was revoked. */
@@ -48,6 +50,7 @@ export class Authenticator extends Context.Service<
 }
 
 interface Remembered {
+  readonly keyId: KeyId
   readonly caller: Caller["Service"]
   /** Milliseconds since 1970. */
   readonly expiresAt: number
@@ -63,6 +66,8 @@ export const makeAuthenticator = Effect.fnUntraced(function* (
   const store = yield* ApiKeyStore
   /** By the hash of the whole key, the one that was verified first at the front. */
   const remembered = new Map<string, Remembered>()
+  /** Of keys that are in the store, so no more than these. */
+  const lastUsed = new Map<KeyId, number>()
   /** Grows with each revocation: what was read before one is not remembered after it. */
   let revocations = 0
 
@@ -70,6 +75,7 @@ export const makeAuthenticator = Effect.fnUntraced(function* (
     const [oldest] = remembered.size < REMEMBERED_MAX ? [] : remembered.keys()
     if (oldest !== undefined) remembered.delete(oldest)
     remembered.set(name, {
+      keyId: key.keyId,
       caller,
       expiresAt: key.expiresAt === null ? Number.POSITIVE_INFINITY : toMillis(key.expiresAt)
     })
@@ -79,7 +85,9 @@ export const makeAuthenticator = Effect.fnUntraced(function* (
     const revocationsBefore = revocations
     const key = Option.getOrUndefined(yield* store.get(keyId))
     const isSecret = isEqual(hashOf(secret), key?.secretHash ?? NO_HASH)
-    if (key === undefined || !isSecret || !isLive(key, yield* DateTime.now)) return undefined
+    const now = yield* DateTime.now
+    if (key === undefined || !isSecret || !isLive(key, now)) return undefined
+    lastUsed.set(keyId, toMillis(now))
     const caller = { keyId, tenantId: key.tenantId, scopes: key.scopes }
     if (revocations === revocationsBefore) remember(name, key, caller)
     return caller
@@ -92,13 +100,18 @@ export const makeAuthenticator = Effect.fnUntraced(function* (
         if (text === undefined) return Effect.undefined
         const name = createHash("sha256").update(text).digest("base64")
         const known = remembered.get(name)
-        if (known !== undefined && known.expiresAt > now) return Effect.succeed(known.caller)
+        if (known !== undefined && known.expiresAt > now) {
+          lastUsed.set(known.keyId, now)
+          return Effect.succeed(known.caller)
+        }
         remembered.delete(name)
         const key = parseKey(text)
         return key === undefined ? Effect.undefined : verify(name, key.keyId, key.secret)
       }),
+    lastUsed: (keyId) => lastUsed.get(keyId),
     forget: (keyId) => {
       revocations++
+      lastUsed.delete(keyId)
       for (const [name, { caller }] of remembered) if (caller.keyId === keyId) remembered.delete(name)
     },
     ended: Effect.fnUntraced(function* (keyId) {

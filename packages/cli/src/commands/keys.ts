@@ -5,7 +5,7 @@ import { Agent, withAgent } from "../agent.ts"
 import { CommandFailed, EXIT } from "../failure.ts"
 import { duration } from "../flags.ts"
 import { note, paint, print, visible } from "../output.ts"
-import { localTime } from "../times.ts"
+import { fromNow, localTime } from "../times.ts"
 
 type Body = (typeof NewKeyBody)["Encoded"]
 type Listed = (typeof Key)["Encoded"]
@@ -116,8 +116,8 @@ const describe = ({ tenantId, scopes: allowed, expiresAt }: Omit<Made, "key">): 
 const inOneLine = (key: Listed, now: number): string => {
   const isExpired = key.expiresAt !== null && Date.parse(key.expiresAt) <= now
   const state = key.revokedAt !== null ? "revoked" : isExpired ? "expired" : "live"
-  const text = [key.keyId, state.padEnd(7), localTime(key.createdAt), describe(key), visible(key.label ?? "")].join(
-    "  "
-  )
+  const used = key.lastUsedAt === null ? "not used since the start" : `used ${fromNow(key.lastUsedAt, now)}`
+  const parts = [key.keyId, state.padEnd(7), localTime(key.createdAt), describe(key), state === "live" ? used : ""]
+  const text = [...parts, visible(key.label ?? "")].join("  ")
   return state === "live" ? text.trimEnd() : paint("dim", text.trimEnd())
 }

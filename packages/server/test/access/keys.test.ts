@@ -116,16 +116,24 @@ describe("keys", () => {
     await Promise.all(programs)
     expect(new Set(answers)).toEqual(new Set([202]))
 
-    const listed = await service.fetch(`/api/admin/keys?tenant=${TENANT}`, { headers: withKey(adminKeyOf(service)) })
-    const { items }: { readonly items: ReadonlyArray<ListedKey> } = await listed.json()
+    const list = async (): Promise<ReadonlyArray<ListedKey>> => {
+      const listed = await service.fetch(`/api/admin/keys?tenant=${TENANT}`, { headers: withKey(adminKeyOf(service)) })
+      return (await listed.json()).items
+    }
+    const items = await list()
     expect(items.map(({ keyId, label, revokedAt }) => [keyId, label, revokedAt !== null])).toEqual([
       [second.keyId, "billing", false],
       [first.keyId, "billing", true]
     ])
+    const [used] = items
+    expect(Date.now() - Date.parse(used?.lastUsedAt ?? "")).toBeLessThan(60_000)
     await service.kill("SIGKILL")
     await service.restart()
+    expect((await list()).map(({ lastUsedAt }) => lastUsedAt)).toEqual([null, null])
     expect((await whoIs(service, first.key)).status).toBe(401)
     expect((await whoIs(service, second.key)).status).toBe(200)
+    // What opens nothing is not used.
+    expect((await list()).map(({ lastUsedAt }) => lastUsedAt !== null)).toEqual([true, false])
   }, 60_000)
 
   it("are refused with all that is wrong with them, and when there are too many", async () => {
