@@ -1,6 +1,7 @@
 import type { ServiceCallDetail } from "@event-service-agent/orchestration/ports/service-call-reader"
 import { Stopping } from "@event-service-agent/platform/stopping"
-import type { ServiceCallKey, TenantId } from "@event-service-agent/schemas/ids"
+import { makeTenantPlaces } from "@event-service-agent/platform/tenant-places"
+import type { ServiceCallKey } from "@event-service-agent/schemas/ids"
 import { Effect, Option, Schedule } from "effect"
 import { Visit } from "./gate.ts"
 import { getServiceCall } from "./read-service-calls.ts"
@@ -30,22 +31,12 @@ export const makeAwaitEnd = Effect.gen(function* () {
   const { begun, modulesStopped } = yield* Stopping
   const isInVain = ({ status }: ServiceCallDetail) =>
     modulesStopped.isOpen() || (begun.isOpen() && status !== "Running")
-  let waiters = 0
-  const waitersOf = new Map<TenantId, number>()
-  const leave = ({ tenantId }: ServiceCallKey) => {
-    waiters--
-    const others = (waitersOf.get(tenantId) ?? 1) - 1
-    if (others === 0) waitersOf.delete(tenantId)
-    else waitersOf.set(tenantId, others)
-  }
+  const places = makeTenantPlaces({ total: WAITERS_MAX, perTenant: WAITERS_PER_TENANT_MAX })
   return Effect.fnUntraced(function* (key: ServiceCallKey, seconds: number) {
-    const ofTenant = waitersOf.get(key.tenantId) ?? 0
-    if (waiters >= WAITERS_MAX || ofTenant >= WAITERS_PER_TENANT_MAX) return Option.none<ServiceCallDetail>()
     const visit = yield* Visit
+    if (places.take(key.tenantId) !== undefined) return Option.none<ServiceCallDetail>()
     // Who waits is not worked on.
     visit.leave()
-    waiters++
-    waitersOf.set(key.tenantId, ofTenant + 1)
     return yield* getServiceCall(key).pipe(
       Effect.repeat({
         until: (call) => call.outcome !== null || isInVain(call),
@@ -55,7 +46,7 @@ export const makeAwaitEnd = Effect.gen(function* () {
       Effect.map(Option.filter(({ outcome }) => outcome !== null)),
       // It was pruned meanwhile.
       Effect.catchTag("ServiceCallNotFound", () => Effect.succeedNone),
-      Effect.ensuring(Effect.sync(() => leave(key)))
+      Effect.ensuring(Effect.sync(() => places.leave(key.tenantId)))
     )
   })
 })

@@ -20,13 +20,12 @@ import { Api } from "./contract.ts"
 import { type Gate, makeGate, TRY_AGAIN, Visit } from "./gate.ts"
 import {
   AmbiguousRequest,
-  Draining,
+  draining,
   ForeignOrigin,
   InternalError,
   MethodNotAllowed,
   Overloaded,
   RouteNotFound,
-  TRY_AGAIN_LATER,
   UnexpectedHost
 } from "./problem.ts"
 import { makeTraceRequests } from "./trace-requests.ts"
@@ -206,7 +205,7 @@ const refuse = (request: HttpServerRequest.HttpServerRequest, isKnownHost: (name
 }
 
 const refuseWriting = ({ method }: HttpServerRequest.HttpServerRequest) =>
-  READING.has(method) ? undefined : new Draining({ detail: TRY_AGAIN_LATER })
+  READING.has(method) ? undefined : draining()
 
 const originOf = (url: string): string => (URL.canParse(url) ? new URL(url).origin : "null")
 

@@ -1,10 +1,11 @@
 import { EventLog, type LoggedEvent } from "@event-service-agent/platform/event-log"
 import { Stopping } from "@event-service-agent/platform/stopping"
 import { logRetry } from "@event-service-agent/platform/storage-error"
+import { makeTenantPlaces } from "@event-service-agent/platform/tenant-places"
 import type { TenantId } from "@event-service-agent/schemas/ids"
 import { Clock, Effect, Stream } from "effect"
 import type { Sse } from "effect/encoding"
-import { Draining, Overloaded, TRY_AGAIN_LATER } from "./problem.ts"
+import { draining, Overloaded } from "./problem.ts"
 
 /** Between two looks at the log. */
 const LOOK_MS = 200
@@ -21,8 +22,7 @@ type Live = Sse.EventEncoded
 export const makeLiveEvents = Effect.gen(function* () {
   const log = yield* EventLog
   const { begun } = yield* Stopping
-  let listeners = 0
-  const listenersOf = new Map<TenantId, number>()
+  const places = makeTenantPlaces({ total: LISTENERS_MAX, perTenant: LISTENERS_PER_TENANT_MAX })
 
   /** The event to begin with, and the place to go on from. */
   const begin = Effect.fnUntraced(function* (lastEventId: string | undefined) {
@@ -60,21 +60,14 @@ export const makeLiveEvents = Effect.gen(function* () {
   }
 
   return Effect.fnUntraced(function* (tenantId: TenantId, lastEventId: string | undefined) {
-    if (begun.isOpen()) return yield* new Draining({ detail: TRY_AGAIN_LATER })
-    const ofTenant = listenersOf.get(tenantId) ?? 0
-    if (listeners >= LISTENERS_MAX || ofTenant >= LISTENERS_PER_TENANT_MAX) {
-      const many = ofTenant >= LISTENERS_PER_TENANT_MAX ? `${ofTenant} clients of the tenant` : `${listeners} clients`
+    if (begun.isOpen()) return yield* draining()
+    // Before anything else, so that those who come at the same moment count, too.
+    const noPlace = places.take(tenantId)
+    if (noPlace !== undefined) {
+      const many = `${noPlace.taken} clients${noPlace.of === "tenant" ? " of the tenant" : ""}`
       return yield* new Overloaded({ detail: `${many} follow what happens already: try again later` })
     }
-    // Before anything else, so that those who come at the same moment count, too.
-    listeners++
-    listenersOf.set(tenantId, ofTenant + 1)
-    const leave = Effect.sync(() => {
-      listeners--
-      const others = (listenersOf.get(tenantId) ?? 1) - 1
-      if (others === 0) listenersOf.delete(tenantId)
-      else listenersOf.set(tenantId, others)
-    })
+    const leave = Effect.sync(() => places.leave(tenantId))
     const { first, place } = yield* Effect.onError(begin(lastEventId), () => leave)
     return Stream.concat(Stream.make(first), follow(tenantId, place)).pipe(
       // The client comes back by itself, and goes on from where it was.

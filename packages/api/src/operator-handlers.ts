@@ -5,7 +5,7 @@ import { logRefusal, type StorageError } from "@event-service-agent/platform/sto
 import { Transaction } from "@event-service-agent/platform/transaction"
 import type { Consumer } from "@event-service-agent/schemas/envelope"
 import type { ServiceCallKey } from "@event-service-agent/schemas/ids"
-import { fromMillis } from "@event-service-agent/schemas/time"
+import { timeOrNull } from "@event-service-agent/schemas/time"
 import { Effect, Option, Schema } from "effect"
 import { HttpServerResponse } from "effect/http"
 import { HttpApiBuilder } from "effect/http-api"
@@ -132,8 +132,6 @@ export const layerHealth = HttpApiBuilder.group(Api, "health", (handlers) =>
     })
   )
 )
-
-const timeOrNull = (millis: number | undefined) => (millis === undefined ? null : fromMillis(millis))
 
 const decodeRepublish = decode(RepublishBody)
 const decodeNewKey = decode(NewKeyBody)

@@ -183,7 +183,8 @@ export class Draining extends HttpApiError.Problem<Draining>()(
   { correlationId }
 ) {}
 
-export const TRY_AGAIN_LATER = "It finishes what is under way and takes nothing new: try again once it runs"
+export const draining = () =>
+  new Draining({ detail: "It finishes what is under way and takes nothing new: try again once it runs" })
 
 export class NotReady extends HttpApiError.Problem<NotReady>()(
   "NotReady",

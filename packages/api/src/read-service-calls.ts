@@ -11,7 +11,7 @@ import { toMillis } from "@event-service-agent/schemas/time"
 import { Effect, Option, Stream } from "effect"
 import type { Cursor } from "./cursor.ts"
 import { byNewest, type Submission, SubmissionStore } from "./ports/submission-store.ts"
-import { ServiceCallNotFound, SearchRefused as TooMuchToSearch } from "./problem.ts"
+import { SearchRefused, ServiceCallNotFound } from "./problem.ts"
 
 /** The call as it is now. What was accepted and not yet processed is Submitted. */
 export const getServiceCall = Effect.fnUntraced(function* (key: ServiceCallKey) {
@@ -46,8 +46,8 @@ export const listServiceCalls = Effect.fn("Api.listServiceCalls")(function* (
   const enough = { ...page, limit: page.limit + 1 }
   const known = yield* Effect.catchTag(
     reader.list(tenantId, filter, enough),
-    "SearchRefused",
-    ({ detail }) => new TooMuchToSearch({ detail })
+    "CannotSearch",
+    ({ detail }) => new SearchRefused({ detail })
   )
   const pending = yield* listPending(tenantId, unprocessed, filter, enough)
   const found = mergeNewest(known, pending)

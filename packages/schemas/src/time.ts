@@ -52,3 +52,7 @@ export const toMillis = (time: DateTime.Utc): number => DateTime.toEpochMillis(t
 
 /** @param millis milliseconds since 1970, as `toMillis` gave them */
 export const fromMillis = (millis: number): DateTime.Utc => DateTime.makeUnsafe(millis)
+
+/** The same for a time that there may not be. */
+export const timeOrNull = (millis: number | null | undefined): DateTime.Utc | null =>
+  millis == null ? null : fromMillis(millis)

@@ -11,22 +11,13 @@ const WIDTH_MAX = 120
 
 const groups: ReadonlyArray<readonly [heading: string, settings: SettingGroup]> = Object.entries(SETTINGS)
 
-const pad = (rows: ReadonlyArray<ReadonlyArray<string>>): string => {
-  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)))
-  const line = (row: ReadonlyArray<string>) => `| ${row.map((cell, at) => cell.padEnd(widths[at] ?? 0)).join(" | ")} |`
-  const rule = widths.map((width) => "-".repeat(width))
-  return [...rows.slice(0, 1), rule, ...rows.slice(1)].map(line).join("\n")
-}
-
 const tables = (): string =>
   groups
     .map(([heading, settings]) => {
-      const rows = Object.entries(settings).map(([key, { default: fallback, meaning }]) => [
-        `\`${key}\``,
-        fallback,
-        meaning
-      ])
-      return `### ${heading}\n\n${pad([["variable", "default", "meaning"], ...rows])}`
+      const rows = Object.entries(settings).map(
+        ([key, { default: fallback, meaning }]) => `| \`${key}\` | ${fallback} | ${meaning} |`
+      )
+      return [`### ${heading}\n`, "| variable | default | meaning |", "| --- | --- | --- |", ...rows].join("\n")
     })
     .join("\n\n")
 

@@ -91,7 +91,7 @@ export const verifyOwner = async (manager: JetStreamManager, { prefix, owner }: 
 }
 
 /** The streams are of an agent with another secret key than this executor. */
-export class OtherKey extends Error {
+class OtherKey extends Error {
   constructor(stream: string) {
     super(
       `the stream ${stream} is of an agent with another secret key: SECRET_KEY_FILE has to be a copy of the agent's key, or NATS_PREFIX is another one`

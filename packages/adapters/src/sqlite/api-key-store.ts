@@ -7,7 +7,7 @@ import {
   noRoomFor,
   type StoredApiKey
 } from "@event-service-agent/api/ports/api-key-store"
-import { fromMillis, toMillis } from "@event-service-agent/schemas/time"
+import { fromMillis, timeOrNull, toMillis } from "@event-service-agent/schemas/time"
 import { type DateTime, Effect, Layer, Option } from "effect"
 import { ReadConnection, WriteConnection } from "./database.ts"
 
@@ -81,7 +81,6 @@ export const layer = Layer.effect(
 )
 
 const millisOrNull = (time: DateTime.Utc | null): number | null => (time === null ? null : toMillis(time))
-const timeOrNull = (millis: number | null): DateTime.Utc | null => (millis === null ? null : fromMillis(millis))
 
 const toKey = (row: KeyRow): ApiKey => {
   const scopes: ReadonlyArray<Scope> = JSON.parse(row.scopes)

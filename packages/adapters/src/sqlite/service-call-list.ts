@@ -1,9 +1,10 @@
 import type { SQLQueryBindings } from "bun:sqlite"
 import {
+  CannotSearch,
   type Cursor,
-  SearchRefused,
   type ServiceCallFilter
 } from "@event-service-agent/orchestration/ports/service-call-reader"
+import { makeTenantPlaces } from "@event-service-agent/platform/tenant-places"
 import { ServiceCallId, type TenantId } from "@event-service-agent/schemas/ids"
 import { fromMillis, toMillis } from "@event-service-agent/schemas/time"
 import { Duration, Effect, Semaphore } from "effect"
@@ -118,37 +119,35 @@ export const makeListRows = Effect.fnUntraced(function* (lookMax: number, search
 /** Makes what lets searches go on, with what one of their stretches at a time has. */
 const makeTurns = Effect.fnUntraced(function* (searchMsMax: number) {
   const stretch = yield* Semaphore.make(1)
-  const ofTenants = new Map<TenantId, { readonly turn: Semaphore.Semaphore; searches: number }>()
-  let searches = 0
+  const places = makeTenantPlaces({ total: SEARCHES_MAX, perTenant: SEARCHES_PER_TENANT_MAX })
+  /** Of the tenants that have a place. */
+  const turns = new Map<TenantId, Semaphore.Semaphore>()
 
   const enter = (tenantId: TenantId) =>
     Effect.suspend(() => {
-      const ofTenant = ofTenants.get(tenantId) ?? { turn: Semaphore.makeUnsafe(1), searches: 0 }
-      const isTenantFull = ofTenant.searches >= SEARCHES_PER_TENANT_MAX
-      if (isTenantFull || searches >= SEARCHES_MAX) {
-        const many = isTenantFull ? `${ofTenant.searches} searches of the tenant` : `${searches} searches`
-        return Effect.fail(new SearchRefused({ detail: `${many} are under way already: try again in a moment` }))
+      const noPlace = places.take(tenantId)
+      if (noPlace !== undefined) {
+        const many = `${noPlace.taken} searches${noPlace.of === "tenant" ? " of the tenant" : ""}`
+        return Effect.fail(new CannotSearch({ detail: `${many} are under way already: try again in a moment` }))
       }
-      ofTenants.set(tenantId, ofTenant)
-      ofTenant.searches++
-      searches++
-      return Effect.succeed(ofTenant)
+      const turn = turns.get(tenantId) ?? Semaphore.makeUnsafe(1)
+      turns.set(tenantId, turn)
+      return Effect.succeed(turn)
+    })
+  const leave = (tenantId: TenantId) =>
+    Effect.sync(() => {
+      if (places.leave(tenantId) === 0) turns.delete(tenantId)
     })
 
   return <A, E, R>(tenantId: TenantId, search: (stretch: Semaphore.Semaphore) => Effect.Effect<A, E, R>) =>
     Effect.acquireUseRelease(
       enter(tenantId),
-      ({ turn }) =>
+      (turn) =>
         Effect.timeoutOrElse(turn.withPermits(1)(search(stretch)), {
           duration: searchMsMax,
-          orElse: () => new SearchRefused({ detail: TOO_LONG })
+          orElse: () => new CannotSearch({ detail: TOO_LONG })
         }),
-      (ofTenant) =>
-        Effect.sync(() => {
-          searches--
-          ofTenant.searches--
-          if (ofTenant.searches === 0) ofTenants.delete(tenantId)
-        })
+      () => leave(tenantId)
     )
 })
 const TOO_LONG = `Nothing was found within ${SEARCH_MS_MAX / 1_000} s, the tenant's searches before it included: ask for one state, one tag or a range of due times, or read the export`

@@ -10,7 +10,7 @@ import {
 } from "@event-service-agent/orchestration/ports/service-call-reader"
 import { CONSUMERS, type Consumer } from "@event-service-agent/schemas/envelope"
 import { STARRED } from "@event-service-agent/schemas/tags"
-import { fromMillis } from "@event-service-agent/schemas/time"
+import { fromMillis, timeOrNull } from "@event-service-agent/schemas/time"
 import { Clock, type DateTime, Effect, Layer, Option } from "effect"
 import { ReadConnection } from "./database.ts"
 import { LOOK_MAX, makeListRows, SEARCH_MS_MAX } from "./service-call-list.ts"
@@ -119,9 +119,6 @@ export const layerLooking = (lookMax: number, searchMsMax = SEARCH_MS_MAX) =>
   )
 
 export const layer = layerLooking(LOOK_MAX)
-
-const timeOrNull = (millis: number | null | undefined): DateTime.Utc | null =>
-  millis == null ? null : fromMillis(millis)
 
 const toSummary = (call: ServiceCall): ServiceCallSummary => ({
   tenantId: call.tenantId,

@@ -8,7 +8,7 @@ import type {
 import type { Status } from "@event-service-agent/orchestration/ports/service-call-reader"
 import type { OnUnknown } from "@event-service-agent/schemas/http-request"
 import type { CorrelationId, ServiceCallId, TenantId } from "@event-service-agent/schemas/ids"
-import { fromMillis, toMillis } from "@event-service-agent/schemas/time"
+import { fromMillis, timeOrNull, toMillis } from "@event-service-agent/schemas/time"
 import type { DateTime } from "effect"
 
 /** A row of `service_calls`. Times are milliseconds since 1970; request, tags and outcome are JSON. */
@@ -138,7 +138,7 @@ export const toServiceCall = (row: ServiceCallRow): ServiceCall => {
       return {
         ...details,
         _tag: "Cancelled",
-        scheduledAt: row.scheduled_at === null ? null : fromMillis(row.scheduled_at),
+        scheduledAt: timeOrNull(row.scheduled_at),
         cancelledAt: required(row, "finished_at"),
         reason: parseOutcome<Cancelled["reason"]>(row)
       }

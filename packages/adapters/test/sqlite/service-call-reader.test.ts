@@ -225,7 +225,7 @@ describe("ServiceCallReader, on SQLite", () => {
         const mine = yield* Effect.forEach(Array(SEARCHES_PER_TENANT_MAX).keys(), () => search(acme))
         const refused = yield* Effect.flip(Fiber.join(yield* search(acme)))
         expect(refused).toMatchObject({
-          _tag: "SearchRefused",
+          _tag: "CannotSearch",
           detail: expect.stringContaining("8 searches of the tenant")
         })
         yield* Fiber.join(yield* search(other))

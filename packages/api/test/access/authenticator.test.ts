@@ -25,8 +25,8 @@ const revoke = Effect.fnUntraced(function* ({ keyId }: StoredApiKey) {
   yield* transaction.run(store.revoke(keyId, yield* DateTime.now))
 })
 
-/** A store that counts how often it is asked for a key, and may do something before it answers. */
-const watchedStore = Effect.gen(function* () {
+/** One whose store counts how often it is asked for a key, and may do something before it answers. */
+const watchedAuthenticator = Effect.gen(function* () {
   const store = yield* ApiKeyStore
   const watched: { reads: number; after: Effect.Effect<void> } = { reads: 0, after: Effect.void }
   const get: typeof store.get = (keyId) =>
@@ -34,7 +34,12 @@ const watchedStore = Effect.gen(function* () {
       watched.reads++
       return Effect.tap(store.get(keyId), () => watched.after)
     })
-  return { watched, service: ApiKeyStore.of({ ...store, get }) }
+  const authenticator = yield* Effect.provideService(
+    makeAuthenticator(),
+    ApiKeyStore,
+    ApiKeyStore.of({ ...store, get })
+  )
+  return { watched, authenticator }
 })
 
 describe("the text of a key", () => {
@@ -105,8 +110,7 @@ describe("the authenticator", () => {
     "asks the store once for a key that is used often, and again for one that is wrong",
     live(
       Effect.gen(function* () {
-        const { watched, service } = yield* watchedStore
-        const authenticator = yield* Effect.provideService(makeAuthenticator(), ApiKeyStore, service)
+        const { watched, authenticator } = yield* watchedAuthenticator
         const { stored, text } = keyWith({})
         yield* insert(stored)
         for (let count = 0; count < 5; count++) {
@@ -125,8 +129,7 @@ describe("the authenticator", () => {
     "remembers so many keys and no more: then it forgets the one that it has known longest",
     live(
       Effect.gen(function* () {
-        const { watched, service } = yield* watchedStore
-        const authenticator = yield* Effect.provideService(makeAuthenticator(), ApiKeyStore, service)
+        const { watched, authenticator } = yield* watchedAuthenticator
         const keys = Array.from({ length: REMEMBERED_MAX + 1 }, (_, number) =>
           keyWith({ tenantId: TenantId.make(`tenant-${number}`) })
         )
@@ -164,8 +167,7 @@ describe("the authenticator", () => {
     "does not remember a key that was revoked while it was read",
     live(
       Effect.gen(function* () {
-        const { watched, service } = yield* watchedStore
-        const authenticator = yield* Effect.provideService(makeAuthenticator(), ApiKeyStore, service)
+        const { watched, authenticator } = yield* watchedAuthenticator
         const { stored, text } = keyWith({})
         yield* insert(stored)
         const context = yield* Effect.context<ApiKeyStore | Transaction>()

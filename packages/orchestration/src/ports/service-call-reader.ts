@@ -99,7 +99,7 @@ export interface ServiceCallCounts {
 }
 
 /** There are too many lists to look through calls for, or this one takes too long. The detail says what to do. */
-export class SearchRefused extends Schema.TaggedError<SearchRefused>()("SearchRefused", { detail: Schema.String }) {}
+export class CannotSearch extends Schema.TaggedError<CannotSearch>()("CannotSearch", { detail: Schema.String }) {}
 
 export const COUNTED_TAGS_MAX = 100
 export const COUNTED_OVERDUE_MAX = 100
@@ -115,7 +115,7 @@ export class ServiceCallReader extends Context.Service<
       tenantId: TenantId,
       filter: ServiceCallFilter,
       page: { readonly after?: Cursor; readonly limit: number }
-    ) => Effect.Effect<ReadonlyArray<ServiceCallSummary>, StorageError | SearchRefused>
+    ) => Effect.Effect<ReadonlyArray<ServiceCallSummary>, StorageError | CannotSearch>
     /** The sealed request, as long as it is there. */
     readonly sealed: (key: ServiceCallKey) => Effect.Effect<Option.Option<KeptRequest>, StorageError>
     /** What stands between the call and its send. */
