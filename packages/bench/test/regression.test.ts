@@ -11,7 +11,7 @@ const TIME_MAX = 15
 
 afterAll(cleanUp)
 
-it("a call costs at most so many times what hand-written code needs for it", { timeout: 120_000 }, async () => {
+it("a call costs at most so many times what hand-written code needs for it", async () => {
   const { processorTime, time } = await costToFloor()
   // Elsewhere nothing tells it so finely.
   if (process.platform === "linux") expect(processorTime).toBeLessThan(PROCESSOR_TIME_MAX)

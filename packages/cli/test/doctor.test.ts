@@ -4,8 +4,6 @@ import manifest from "../package.json" with { type: "json" }
 import { answering, problem } from "./answering.ts"
 import { documentsOf, runEsa } from "./esa.ts"
 
-const TEST_MS_MAX = 30_000
-
 afterAll(removeLeftovers)
 
 /** What doctor says of a service that works, but for what it says of itself. */
@@ -23,41 +21,33 @@ const examining = async (ready: () => Response) => {
 }
 
 describe("esa doctor", () => {
-  it(
-    "warns of each part of a service that is degraded, and of those alone",
-    async () => {
-      const detail = "Calls are accepted and kept. 3 calls are due, and no executor asks for them"
-      const parts = { storage: "ok", bus: "ok", executors: "degraded" }
-      const { people, checks } = await examining(() => Response.json({ status: "degraded", checks: parts, detail }))
-      expect(checks.slice(1, 5)).toEqual([
-        ["ready", "warn", `degraded: ${detail}`],
-        ["storage", "ok", "ok"],
-        ["bus", "ok", "ok"],
-        ["executors", "warn", `degraded: ${detail}`]
-      ])
-      expect(people).toMatchObject({ exitCode: 0, stderr: "no check failed, 2 of 9 warn\n" })
-      expect(people.stdout).toMatch(/^warn +executors +degraded: .* no executor asks for them$/m)
-    },
-    TEST_MS_MAX
-  )
+  it("warns of each part of a service that is degraded, and of those alone", async () => {
+    const detail = "Calls are accepted and kept. 3 calls are due, and no executor asks for them"
+    const parts = { storage: "ok", bus: "ok", executors: "degraded" }
+    const { people, checks } = await examining(() => Response.json({ status: "degraded", checks: parts, detail }))
+    expect(checks.slice(1, 5)).toEqual([
+      ["ready", "warn", `degraded: ${detail}`],
+      ["storage", "ok", "ok"],
+      ["bus", "ok", "ok"],
+      ["executors", "warn", `degraded: ${detail}`]
+    ])
+    expect(people).toMatchObject({ exitCode: 0, stderr: "no check failed, 2 of 9 warn\n" })
+    expect(people.stdout).toMatch(/^warn +executors +degraded: .* no executor asks for them$/m)
+  })
 
-  it(
-    "tells why a service is not ready, and which part is to blame",
-    async () => {
-      const detail = "It waits for calls under way"
-      for (const [part, state, result] of [
-        ["calls", "draining", "warn"],
-        ["storage", "failed", "fail"]
-      ] as const) {
-        const { people, checks } = await examining(() => problem(503, { detail, checks: { [part]: state } }))
-        // Unlike a service that is away, which is exit code 69.
-        expect(people.exitCode).toBe(1)
-        expect(checks.slice(1, 3)).toEqual([
-          ["ready", "fail", `A title: ${detail}`],
-          [part, result, `${state}: ${detail}`]
-        ])
-      }
-    },
-    TEST_MS_MAX
-  )
+  it("tells why a service is not ready, and which part is to blame", async () => {
+    const detail = "It waits for calls under way"
+    for (const [part, state, result] of [
+      ["calls", "draining", "warn"],
+      ["storage", "failed", "fail"]
+    ] as const) {
+      const { people, checks } = await examining(() => problem(503, { detail, checks: { [part]: state } }))
+      // Unlike a service that is away, which is exit code 69.
+      expect(people.exitCode).toBe(1)
+      expect(checks.slice(1, 3)).toEqual([
+        ["ready", "fail", `A title: ${detail}`],
+        [part, result, `${state}: ${detail}`]
+      ])
+    }
+  })
 })

@@ -5,8 +5,6 @@ import { expect } from "vitest"
 import type { Detail } from "../src/calls.ts"
 import { type How, type Ran, runEsa } from "./esa.ts"
 
-/** On a busy machine, and for tests of several runs. */
-export const TEST_MS_MAX = 60_000
 export const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
 
 /** A service, a target that it may call, and the command line for them. For the tests of one file. */

@@ -3,7 +3,6 @@ import { removeLeftovers } from "@event-service-agent/server/testing/process"
 import { afterAll, describe, expect, it } from "vitest"
 import { MAIN, runEsa } from "./esa.ts"
 
-const TEST_MS_MAX = 30_000
 /** Nobody listens there. */
 const NOWHERE = { ESA_URL: "http://127.0.0.1:1" }
 
@@ -44,41 +43,29 @@ describe("wrong use", () => {
     [["cal"], "call"],
     [["dead-letters", "replya"], "replay"],
     [["list", "--statu", "failed"], "--status"]
-  ])(
-    "of %j suggests %s",
-    async (args, suggestion) => {
-      const ran = await runEsa(args, { env: NOWHERE })
-      expect(ran).toMatchObject({ exitCode: 2, stdout: "" })
-      expect(ran.stderr).toContain("Did you mean")
-      expect(ran.stderr).toContain(suggestion)
-      expect(ran.stderr.split("\n").length).toBeLessThan(8)
-    },
-    TEST_MS_MAX
-  )
+  ])("of %j suggests %s", async (args, suggestion) => {
+    const ran = await runEsa(args, { env: NOWHERE })
+    expect(ran).toMatchObject({ exitCode: 2, stdout: "" })
+    expect(ran.stderr).toContain("Did you mean")
+    expect(ran.stderr).toContain(suggestion)
+    expect(ran.stderr.split("\n").length).toBeLessThan(8)
+  })
 
-  it(
-    "is exit code 2, before anybody is asked",
-    async () => {
-      const wrong: Array<unknown> = []
-      await sideBySide(WRONG, 4, async (line) => {
-        const ran = await runEsa(line.split(" "), { env: NOWHERE })
-        const isFine = ran.exitCode === 2 && ran.stdout === "" && /^error: /.test(ran.stderr)
-        if (!isFine || ran.stderr.includes("s3cr3t")) wrong.push({ line, ...ran })
-      })
-      expect(wrong).toEqual([])
-    },
-    TEST_MS_MAX
-  )
+  it("is exit code 2, before anybody is asked", async () => {
+    const wrong: Array<unknown> = []
+    await sideBySide(WRONG, 4, async (line) => {
+      const ran = await runEsa(line.split(" "), { env: NOWHERE })
+      const isFine = ran.exitCode === 2 && ran.stdout === "" && /^error: /.test(ran.stderr)
+      if (!isFine || ran.stderr.includes("s3cr3t")) wrong.push({ line, ...ran })
+    })
+    expect(wrong).toEqual([])
+  })
 
-  it(
-    "of no command at all shows help, beside the data",
-    async () => {
-      const ran = await runEsa([])
-      expect(ran).toMatchObject({ exitCode: 2, stdout: "" })
-      expect(ran.stderr).toContain("SUBCOMMANDS")
-    },
-    TEST_MS_MAX
-  )
+  it("of no command at all shows help, beside the data", async () => {
+    const ran = await runEsa([])
+    expect(ran).toMatchObject({ exitCode: 2, stdout: "" })
+    expect(ran.stderr).toContain("SUBCOMMANDS")
+  })
 })
 
 describe("wrong configuration", () => {
@@ -87,60 +74,44 @@ describe("wrong configuration", () => {
     [{ ESA_URL: "ftp://127.0.0.1" }],
     [{ ...NOWHERE, ESA_TENANT: "a b" }],
     [{ ...NOWHERE, ESA_API_KEY: "a\nb" }]
-  ])(
-    "%j is exit code 78",
-    async (env) => {
-      const ran = await runEsa(["list"], { env })
-      expect(ran).toMatchObject({ exitCode: 78, stdout: "" })
-    },
-    TEST_MS_MAX
-  )
+  ])("%j is exit code 78", async (env) => {
+    const ran = await runEsa(["list"], { env })
+    expect(ran).toMatchObject({ exitCode: 78, stdout: "" })
+  })
 })
 
 describe("a service that is down", () => {
-  it(
-    "is exit code 69, and it says what to do",
-    async () => {
-      for (const args of [
-        ["list"],
-        ["watch"],
-        ["doctor"],
-        ["call", "GET", "http://a"],
-        ["cancel", crypto.randomUUID()]
-      ]) {
-        const ran = await runEsa(args, { env: NOWHERE })
-        expect({ args, ...ran }).toMatchObject({ exitCode: 69 })
-        if (args[0] !== "doctor") expect(ran.stderr).toContain("ESA_URL")
-      }
-    },
-    TEST_MS_MAX
-  )
+  it("is exit code 69, and it says what to do", async () => {
+    for (const args of [
+      ["list"],
+      ["watch"],
+      ["doctor"],
+      ["call", "GET", "http://a"],
+      ["cancel", crypto.randomUUID()]
+    ]) {
+      const ran = await runEsa(args, { env: NOWHERE })
+      expect({ args, ...ran }).toMatchObject({ exitCode: 69 })
+      if (args[0] !== "doctor") expect(ran.stderr).toContain("ESA_URL")
+    }
+  })
 })
 
 describe("help", () => {
-  it(
-    "is there for each command, with examples where they help",
-    async () => {
-      const main = await runEsa(["--help"])
-      expect(main.exitCode).toBe(0)
-      const commands = [...main.stdout.matchAll(/^ {2}([a-z][a-z-]*) {2,}/gm)].map(([, name = ""]) => name)
-      expect(commands.length).toBeGreaterThanOrEqual(13)
-      const pages = await Promise.all(commands.map((name) => runEsa([name, "--help"])))
-      for (const page of pages) {
-        expect(page).toMatchObject({ exitCode: 0, stderr: "" })
-        expect(page.stdout).toContain("EXAMPLES")
-      }
-    },
-    TEST_MS_MAX
-  )
+  it("is there for each command, with examples where they help", async () => {
+    const main = await runEsa(["--help"])
+    expect(main.exitCode).toBe(0)
+    const commands = [...main.stdout.matchAll(/^ {2}([a-z][a-z-]*) {2,}/gm)].map(([, name = ""]) => name)
+    expect(commands.length).toBeGreaterThanOrEqual(13)
+    const pages = await Promise.all(commands.map((name) => runEsa([name, "--help"])))
+    for (const page of pages) {
+      expect(page).toMatchObject({ exitCode: 0, stderr: "" })
+      expect(page.stdout).toContain("EXAMPLES")
+    }
+  })
 
-  it(
-    "is not what asks for the version",
-    async () => {
-      const source = Bun.spawnSync([process.execPath, MAIN, "--version"])
-      expect(source.stdout.toString()).toBe("esa 0.1.0\n")
-      expect(await runEsa(["--version"])).toEqual({ exitCode: 0, stdout: "esa 0.1.0\n", stderr: "" })
-    },
-    TEST_MS_MAX
-  )
+  it("is not what asks for the version", async () => {
+    const source = Bun.spawnSync([process.execPath, MAIN, "--version"])
+    expect(source.stdout.toString()).toBe("esa 0.1.0\n")
+    expect(await runEsa(["--version"])).toEqual({ exitCode: 0, stdout: "esa 0.1.0\n", stderr: "" })
+  })
 })

@@ -176,14 +176,10 @@ const scenario = (isStuck: boolean, steps: ReadonlyArray<Step>) => {
   })
 }
 
-it(
-  "whatever is lost, late, repeated, killed or refused: at most one send of each attempt, while it is open, and one outcome",
-  () =>
-    fc.assert(
-      fc.asyncProperty(fc.boolean(), fc.array(step, { maxLength: 25, size: "max" }), (isStuck, steps) =>
-        scenario(isStuck, steps)()
-      ),
-      { numRuns: RUNS }
+it("whatever is lost, late, repeated, killed or refused: at most one send of each attempt, while it is open, and one outcome", () =>
+  fc.assert(
+    fc.asyncProperty(fc.boolean(), fc.array(step, { maxLength: 25, size: "max" }), (isStuck, steps) =>
+      scenario(isStuck, steps)()
     ),
-  60_000
-)
+    { numRuns: RUNS }
+  ))

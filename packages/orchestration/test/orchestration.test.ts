@@ -276,7 +276,7 @@ describe("orchestration", () => {
       }),
       { numRuns: 30 }
     )
-  }, 30_000)
+  })
 
   it("agrees with a plain model under duplicated and reordered messages", async () => {
     const callNumber = fc.nat(4)
@@ -300,7 +300,7 @@ describe("orchestration", () => {
       }),
       { numRuns: 60 }
     )
-  }, 30_000)
+  })
 })
 
 interface ModelCall {

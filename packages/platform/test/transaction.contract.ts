@@ -71,7 +71,7 @@ export const transactionContract = (name: string, layer: Layer.Layer<Transaction
         ),
         { numRuns: 30 }
       )
-    }, 60_000)
+    })
 
     it(
       "isolates a unit that dies",

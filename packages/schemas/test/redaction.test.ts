@@ -296,5 +296,5 @@ describe("a redacted text", () => {
     for (const piece of pieces) redactText(piece.repeat(Math.ceil(400_000 / piece.length)))
     // A pass over them takes well under a second, one step for each pair of characters hours.
     expect(performance.now() - startedAt).toBeLessThan(20_000)
-  }, 30_000)
+  })
 })

@@ -131,24 +131,19 @@ describe("docker-compose.yml", () => {
     expect(nats.healthcheck.test).toEqual(["CMD", "wget", "-q", "-O", "/dev/null", `http://${monitor}/healthz`])
   })
 
-  itNeeds(
-    missingNats,
-    "has a configuration that the broker reads",
-    async () => {
-      const check = async (config: string) => {
-        using folder = temporaryFolder()
-        const file = join(folder.path, "jetstream.conf")
-        writeFileSync(file, config)
-        const run = Bun.spawn([NATS_SERVER ?? "", "-t", "-c", file], { stdout: "ignore", stderr: "pipe" })
-        return `${await run.exited} ${await new Response(run.stderr).text()}`
-      }
-      // Servers before 2.10 do not know it.
-      const readable = (await isBefore210()) ? brokerConfig.replace(/^.*sync_interval.*\n/m, "") : brokerConfig
-      expect(await check(readable)).toMatch(/^0 /)
-      expect(await check(readable.replace("max_payload", "max_paiload"))).toMatch(/^1 .*unknown field/)
-    },
-    10_000
-  )
+  itNeeds(missingNats, "has a configuration that the broker reads", async () => {
+    const check = async (config: string) => {
+      using folder = temporaryFolder()
+      const file = join(folder.path, "jetstream.conf")
+      writeFileSync(file, config)
+      const run = Bun.spawn([NATS_SERVER ?? "", "-t", "-c", file], { stdout: "ignore", stderr: "pipe" })
+      return `${await run.exited} ${await new Response(run.stderr).text()}`
+    }
+    // Servers before 2.10 do not know it.
+    const readable = (await isBefore210()) ? brokerConfig.replace(/^.*sync_interval.*\n/m, "") : brokerConfig
+    expect(await check(readable)).toMatch(/^0 /)
+    expect(await check(readable.replace("max_payload", "max_paiload"))).toMatch(/^1 .*unknown field/)
+  })
 })
 
 const isBefore210 = async (): Promise<boolean> => {

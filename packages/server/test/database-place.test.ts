@@ -62,7 +62,7 @@ describe("a DB_PATH where there can be no database", () => {
     expect(stderr).toBe(
       `cannot use the database ${dbPath}: it is a database of another program; choose another DB_PATH\n`
     )
-  }, 20_000)
+  })
 })
 
 describe("a DB_PATH where there is nothing yet", () => {
@@ -77,10 +77,10 @@ describe("a DB_PATH where there is nothing yet", () => {
     await service.kill("SIGTERM")
     await service.restart()
     expect(doubts()).toHaveLength(1)
-  }, 20_000)
+  })
 
   it("is begun without a word when the key is new, too", async () => {
     await using service = await Service.start()
     expect(service.logs.filter(({ level }) => level === "WARN")).toEqual([])
-  }, 20_000)
+  })
 })

@@ -27,12 +27,12 @@ describe("a tenant that floods a slow target", () => {
     const figures = { flood: FLOOD_CALLS, floodSeconds, calls: latenessMs.length, p50, p99 }
     expect({ ...figures, isInTime: p99 < LATENESS_P99_MS_MAX }).toEqual({ ...figures, isInTime: true })
     expect(floodArrivals).toBeGreaterThanOrEqual(IN_FLIGHT_MAX / 4)
-  }, 120_000)
+  })
 
   it("would delay it without a cap for each tenant", async () => {
     const { latenessMs } = await measure({ perTenantMax: IN_FLIGHT_MAX, answerAfterMs: 4_000 })
     expect(quantile(latenessMs, 0.99)).toBeGreaterThan(LATENESS_P99_MS_MAX)
-  }, 120_000)
+  })
 })
 
 /** @param answerAfterMs how long the flooded target takes for each answer */

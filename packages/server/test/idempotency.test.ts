@@ -74,7 +74,7 @@ describe("one key, submitted many times at once", () => {
     expect(other.status).toBe(202)
     expect(other.id).not.toBe(first.id)
     await until("both calls were made", () => target.count === 2)
-  }, 10_000)
+  })
 })
 
 const contentOf = (target: CountingTarget, body: string): Submission => ({

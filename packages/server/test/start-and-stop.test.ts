@@ -4,6 +4,7 @@ import { join } from "node:path"
 import { afterAll, describe, expect, it } from "vitest"
 import { callsOf, countOf, detailOf, json, listAll, type Submission, submit, TERMINAL } from "./client.ts"
 import { type CountingTarget, countingTarget } from "./counting-target.ts"
+import { freePort } from "./free-port.ts"
 import { removeLeftovers, runToEnd, Service, temporaryFolder } from "./process.ts"
 import { damageOf, rowCounts, stored } from "./stored.ts"
 import { until } from "./until.ts"
@@ -40,7 +41,7 @@ describe("a start that is refused", () => {
     expect(stderr.trim().split("\n")).toHaveLength(1 + Object.keys(wrong).length)
     expect(stdout + stderr).not.toMatch(/c4nary|99999|169\.254/)
     expect(readdirSync(folder.path)).toEqual([])
-  }, 10_000)
+  })
 
   it("says what is wrong with the settings of NATS, and repeats none of them", async () => {
     using folder = temporaryFolder()
@@ -53,7 +54,7 @@ describe("a start that is refused", () => {
     expect(exitCode).toBe(EXIT_CONFIG)
     expect(stderr).toContain("EXECUTE_HERE is wrong: executors elsewhere are reached over NATS")
     expect(readdirSync(folder.path)).toEqual([])
-  }, 20_000)
+  })
 
   it("leaves the instance that has the database unharmed", async () => {
     await using target = countingTarget()
@@ -64,7 +65,7 @@ describe("a start that is refused", () => {
     const { serviceCallId } = await submit(service, TENANT, call(target.url))
     await ended(service, serviceCallId)
     expect(target.count).toBe(1)
-  }, 15_000)
+  })
 
   it("leaves the database of another program as it is", async () => {
     using folder = temporaryFolder()
@@ -74,14 +75,14 @@ describe("a start that is refused", () => {
     database.close()
     writeKey(folder.path)
     await expectRefused(folder.path, "it is a database of another program; choose another DB_PATH")
-  }, 10_000)
+  })
 
   it("leaves a file that is no database as it is", async () => {
     using folder = temporaryFolder()
     writeFileSync(join(folder.path, "service.db"), "dear diary, ".repeat(1_000))
     writeKey(folder.path)
     await expectRefused(folder.path, "it is no database")
-  }, 10_000)
+  })
 
   it("leaves a database with a newer schema as it is", async () => {
     await using service = await Service.start()
@@ -90,7 +91,7 @@ describe("a start that is refused", () => {
     database.run("PRAGMA user_version = 999")
     database.close()
     await expectRefused(service.folder, /its schema is version 999, this program knows \d+; start the newer program/)
-  }, 10_000)
+  })
 
   it("leaves a damaged database as it is", async () => {
     await using service = await Service.start()
@@ -101,7 +102,7 @@ describe("a start that is refused", () => {
     for (let at = 4_096; at < bytes.byteLength; at += 4_096) bytes.fill(0xff, at, at + 64)
     writeFileSync(service.dbPath, bytes)
     await expectRefused(service.folder, /damaged .*; restore a backup/)
-  }, 10_000)
+  })
 
   it("does not begin an empty database where there was one, and goes on once that is back", async () => {
     await using service = await Service.start()
@@ -118,7 +119,7 @@ describe("a start that is refused", () => {
     for (const suffix of ["", "-wal"]) cpSync(join(backup.path, `service.db${suffix}`), `${service.dbPath}${suffix}`)
     await service.restart()
     expect((await detailOf(service, TENANT, serviceCallId)).status).toBe("Scheduled")
-  }, 15_000)
+  })
 
   it("asks for the secret key that a database was sealed with", async () => {
     await using service = await Service.start()
@@ -135,7 +136,7 @@ describe("a start that is refused", () => {
     rmSync(keyFile)
     await expectRefused(service.folder, "it is missing, and the requests in")
     expect(existsSync(keyFile)).toBe(false)
-  }, 15_000)
+  })
 
   it("refuses a key that did not seal the requests in the database", async () => {
     await using service = await Service.start()
@@ -143,7 +144,7 @@ describe("a start that is refused", () => {
     await service.kill("SIGTERM")
     writeFileSync(join(service.folder, "secret.key"), `${"ab".repeat(32)}\n`)
     await expectRefused(service.folder, "another key sealed the requests in the database")
-  }, 10_000)
+  })
 
   it("names the port that another program has, and what to set", async () => {
     await using other = countingTarget()
@@ -153,7 +154,7 @@ describe("a start that is refused", () => {
     expect(stderr).toContain(`Port ${portOf(other)} of 127.0.0.1 is taken by another program`)
     expect(stderr).toContain("choose another PORT")
     expect(stderr.trim().split("\n")).toHaveLength(1)
-  }, 10_000)
+  })
 })
 
 describe("a service that is told to stop", () => {
@@ -186,7 +187,7 @@ describe("a service that is told to stop", () => {
     const states = (await listAll(service, TENANT)).map(({ status }) => status).sort()
     expect(states).toEqual([...Array(armed).fill("Scheduled"), ...Array(inFlight).fill("Succeeded")])
     expect(target.count).toBe(inFlight)
-  }, 20_000)
+  })
 
   it("tells who asks, lets them read, and takes nothing new, until all is done", async () => {
     const held = Promise.withResolvers<void>()
@@ -241,7 +242,7 @@ describe("a service that is told to stop", () => {
     expect((await service.ended()).exitCode).toBe(0)
     expect(service.logs.at(-1)?.message).toBe("stopped: what has ended is recorded")
     expect(target.count).toBe(2)
-  }, 20_000)
+  })
 
   it("under load keeps every call that it acknowledged, and leaves no outcome unknown", async () => {
     await using target = countingTarget(async () => {
@@ -278,7 +279,7 @@ describe("a service that is told to stop", () => {
     expect(calls.map((one) => one.serviceCallId).sort()).toEqual(acknowledged.sort())
     expect(target.count).toBe(acknowledged.length)
     expect(target.byKey.size).toBe(acknowledged.length)
-  }, 60_000)
+  })
 })
 
 describe("a service for others to reach", () => {
@@ -305,7 +306,7 @@ describe("a service for others to reach", () => {
     for (const host of ["example.com", "203.0.113.5.example.com", "a.calls.example.com"]) {
       expect({ host, status: await statusFor(host) }).toEqual({ host, status: 421 })
     }
-  }, 10_000)
+  })
 })
 
 describe("the echo target", () => {
@@ -318,19 +319,19 @@ describe("the echo target", () => {
     const refused = await service.fetch(callsOf(TENANT), json(call(other.url)))
     expect(refused.status).toBe(422)
 
-    const echoPort = await freePort()
+    const echoPort = String(freePort())
     await using withEcho = await Service.start({ ECHO_PORT: echoPort })
     const { serviceCallId } = await submit(withEcho, TENANT, call(`http://127.0.0.1:${echoPort}/status/503`))
     const { outcome } = await ended(withEcho, serviceCallId)
     expect(outcome).toMatchObject({ type: "Failed", error: { kind: "HttpStatus", status: 503 } })
-  }, 15_000)
+  })
 })
 
 describe("a service that starts again", () => {
   it("makes the calls that became due while nothing ran, once, and says how late", async () => {
     await using target = countingTarget()
     await using service = await Service.start({ EGRESS_ALLOW: target.host })
-    const dueAt = Date.now() + 300
+    const dueAt = Date.now() + 3_000
     const overdue: Array<string> = []
     for (const _ of Array(5)) {
       const soon = { ...call(target.url), dueAt: new Date(dueAt).toISOString() }
@@ -343,26 +344,18 @@ describe("a service that starts again", () => {
     await until("the due time has passed", () => Date.now() > dueAt)
 
     await service.restart()
-    const startedAt = Date.now()
     for (const id of overdue) {
       const detail = await ended(service, id)
       expect(detail.status).toBe("Succeeded")
       expect(detail.latenessMs).toBeGreaterThan(0)
       expect(target.byKey.get(id)).toHaveLength(1)
     }
-    expect(Date.now() - startedAt).toBeLessThan(3_000)
     expect(target.count).toBe(5)
     expect(await countOf(service, TENANT, "Scheduled")).toBe(1)
-  }, 20_000)
+  })
 })
 
 const portOf = (target: CountingTarget): string => new URL(target.url).port
-
-/** A port that nobody had a moment ago. */
-const freePort = async (): Promise<string> => {
-  await using target = countingTarget()
-  return portOf(target)
-}
 
 const call = (url: string): Submission => ({ name: "a call", requestSpec: { method: "POST", url } })
 

@@ -36,5 +36,5 @@ describe("tags that are set again", () => {
       expect(await setTags(same)).toEqual({ status: 200, answer: before.detail })
     }
     expect({ revision: revision(), events: events() }).toEqual({ revision: before.revision, events: before.events })
-  }, 30_000)
+  })
 })

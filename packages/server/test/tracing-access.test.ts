@@ -62,7 +62,7 @@ describe("requests that are refused at the door", () => {
       "POST /api/tenants/:tenantId/service-calls 202",
       "POST /api/tenants/:tenantId/service-calls 422"
     ])
-  }, 60_000)
+  })
 
   it("leave none where no keys are asked for either; an address that nobody knows does", async () => {
     await using otel = collector()
@@ -74,5 +74,5 @@ describe("requests that are refused at the door", () => {
     expect((await service.fetch(callsOf(TENANT), { method: "PATCH", headers: traceparent() })).status).toBe(405)
     expect(await service.kill("SIGTERM")).toMatchObject({ exitCode: 0 })
     expect(requestsIn(otel)).toEqual(["GET /api/tenants/:tenantId/service-calls 200", "GET 404", "_OTHER 405"])
-  }, 60_000)
+  })
 })

@@ -7,7 +7,7 @@ const POLL_INTERVAL_MS = 5
 export const until = async <A>(
   what: string,
   probe: () => A | Promise<A>,
-  deadlineMs = 10_000
+  deadlineMs = 30_000
 ): Promise<Exclude<A, undefined | false>> => {
   const startedAt = performance.now()
   for (;;) {

@@ -170,8 +170,7 @@ describe("the timer", () => {
         yield* world.settled
         expect(firedIn(world)[1]).toEqual({ call: 1, version: 1, dueAt: 3 * SECOND, reachedAt: 3 * SECOND })
       })
-    ),
-    10_000
+    )
   )
 
   it(

@@ -3,7 +3,7 @@ import { render } from "preact"
 import { Page } from "./page.tsx"
 import { startCalls } from "./state/calls.ts"
 import { startClock } from "./state/clock.ts"
-import { startFacts } from "./state/facts.ts"
+import { askForFacts } from "./state/facts.ts"
 import { startHealth } from "./state/health.ts"
 import { startKeyboard } from "./state/keyboard.ts"
 import { startLive } from "./state/live.ts"
@@ -21,7 +21,7 @@ startStats()
 startHealth()
 startLive()
 startKeyboard()
-void startFacts()
+void askForFacts()
 
 effect(() => {
   document.title = `${view.value === "request" ? "Request" : "Status"} · ${tenant.value} · Event Service Agent`

@@ -23,8 +23,7 @@ describe("a send without a free file descriptor", () => {
         expect(yield* sendWithout(echo.url, "15000", "350")).toBe("200")
         expect(echo.requests).toHaveLength(1)
       })
-    ),
-    30_000
+    )
   )
 
   it(
@@ -35,7 +34,6 @@ describe("a send without a free file descriptor", () => {
         expect(yield* sendWithout(echo.url, "350")).toBe("Timeout no")
         expect(echo.requests).toEqual([])
       })
-    ),
-    30_000
+    )
   )
 })

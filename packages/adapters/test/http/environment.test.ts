@@ -38,8 +38,7 @@ describe("the environment cannot", () => {
         yield* run(plainFetch(own.url), trusting)
         expect([own.requests.length, proxy.requests.length]).toEqual([1, 2])
       })
-    ),
-    15_000
+    )
   )
 
   it(
@@ -51,8 +50,7 @@ describe("the environment cannot", () => {
         expect(yield* run([SEND, echo.url], verbose)).toBe('["200"]\n')
         expect(yield* run(plainFetch(echo.url), verbose)).toContain("sesame")
       })
-    ),
-    15_000
+    )
   )
 
   it(
@@ -63,8 +61,7 @@ describe("the environment cannot", () => {
         expect(yield* run([SEND, own.url], { NODE_TLS_REJECT_UNAUTHORIZED: "0" })).toContain('["TlsFailed no"]\n')
         expect(own.requests).toEqual([])
       })
-    ),
-    15_000
+    )
   )
 
   it(
@@ -83,8 +80,7 @@ describe("the environment cannot", () => {
         ).toContain('["TlsFailed no"]\n')
         expect([own.requests.length, expired.requests.length]).toEqual([1, 0])
       })
-    ),
-    15_000
+    )
   )
 })
 
@@ -103,8 +99,7 @@ describe("a certificate that the system trusts", () => {
         expect(out).toBe('["200","200","TlsFailed no"]\n')
         expect(own.requests.map((request) => request.split("\r\n")[0])).toEqual(["GET / HTTP/1.1", "GET / HTTP/1.1"])
       })
-    ),
-    15_000
+    )
   )
 
   it(
@@ -117,8 +112,7 @@ describe("a certificate that the system trusts", () => {
         expect(yield* run([SEND, ...urls], env)).toBe(`${JSON.stringify(urls.map(() => "ConnectionClosed maybe"))}\n`)
         expect(closer.requests).toHaveLength(urls.length)
       })
-    ),
-    15_000
+    )
   )
 })
 
@@ -138,8 +132,7 @@ describe("a target over TLS", () => {
           expect(out).toBe(`${JSON.stringify(outcomes)}\n`)
         }
       })
-    ),
-    15_000
+    )
   )
 
   it(
@@ -157,8 +150,7 @@ describe("a target over TLS", () => {
           expect(strict.requests).toEqual([])
         }
       })
-    ),
-    15_000
+    )
   )
 })
 
@@ -175,7 +167,6 @@ describe("BUN_CONFIG_MAX_HTTP_REQUESTS", () => {
         const out = yield* run([SEND, ...urls], { BUN_CONFIG_MAX_HTTP_REQUESTS: "300" })
         expect(out).toBe(`${JSON.stringify(urls.map(() => "200"))}\n`)
       })
-    ),
-    15_000
+    )
   )
 })

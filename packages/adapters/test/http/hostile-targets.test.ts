@@ -52,8 +52,7 @@ for (const [title, hostilities, concurrency] of [
           concurrency,
           discard: true
         }).pipe(Effect.provide(client()))
-      ),
-      60_000
+      )
     )
 
     for (const [what, outcome] of hostilities) {

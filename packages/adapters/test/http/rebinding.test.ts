@@ -116,8 +116,7 @@ describe("a name that changes what it resolves to", () => {
           )
           expect(blocked.length).toBe(found.length - judgedPublic)
         })
-      ),
-      30_000
+      )
     )
   }
 
@@ -139,7 +138,6 @@ describe("a name that changes what it resolves to", () => {
         }).pipe(Effect.provide(layerAsking(server)))
         expect(inside.count()).toBeGreaterThan(0)
       })
-    ),
-    30_000
+    )
   )
 })

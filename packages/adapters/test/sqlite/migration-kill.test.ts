@@ -52,5 +52,5 @@ describe("a start that is killed while it migrates", () => {
         expect({ dieAt, table, ...row }).toEqual({ dieAt, table, rows: 1 })
       }
     }
-  }, 120_000)
+  })
 })

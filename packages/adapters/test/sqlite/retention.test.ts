@@ -89,8 +89,7 @@ describe("retention", () => {
         )
         yield* Effect.promise(() => fc.assert(property, { numRuns: PROPERTY_RUNS }))
       })
-    ),
-    20_000
+    )
   )
 
   it(

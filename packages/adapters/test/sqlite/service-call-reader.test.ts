@@ -116,7 +116,7 @@ describe("ServiceCallReader, on SQLite", () => {
       )()
     )
     await fc.assert(property, { numRuns: 60 })
-  }, 30_000)
+  })
 
   it(
     "shows a call's history, attempt and outcome, to its tenant alone",

@@ -62,7 +62,7 @@ describe("the first start that asks for keys", () => {
     expect(adminKeyOf(service)).not.toBe(key)
     expect((await whoIs(service, adminKeyOf(service))).status).toBe(200)
     expect((await whoIs(service, key)).status).toBe(401)
-  }, 60_000)
+  })
 
   it("leaves a file alone that holds something else", async () => {
     using folder = temporaryFolder()
@@ -72,7 +72,7 @@ describe("the first start that asks for keys", () => {
     expect(ended.exitCode).not.toBe(0)
     expect(ended.stderr).toContain(`cannot write the admin key to ${file}: it holds something else`)
     expect(readFileSync(file, "utf8")).toBe("something else\n")
-  }, 60_000)
+  })
 })
 
 describe("whether keys are asked for", () => {
@@ -89,7 +89,7 @@ describe("whether keys are asked for", () => {
     expect((await whoIs(forOthers)).status).toBe(401)
     expect((await forOthers.fetch("/health/ready")).status).toBe(200)
     expect(forOthers.logs.filter(({ level }) => level === "WARN")).toEqual([])
-  }, 60_000)
+  })
 })
 
 describe("keys", () => {
@@ -134,7 +134,7 @@ describe("keys", () => {
     expect((await whoIs(service, second.key)).status).toBe(200)
     // What opens nothing is not used.
     expect((await list()).map(({ lastUsedAt }) => lastUsedAt !== null)).toEqual([true, false])
-  }, 60_000)
+  })
 
   it("are refused with all that is wrong with them, and when there are too many", async () => {
     await using service = await startKeyed()
@@ -195,7 +195,7 @@ describe("keys", () => {
     expect((await make({ tenantId: TENANT, scopes: ["read"] })).status).toBe(201)
     const unknown = { method: "DELETE", headers: withKey(adminKeyOf(service)) }
     expect((await service.fetch("/api/admin/keys/000000000000", unknown)).status).toBe(404)
-  }, 60_000)
+  })
 
   it("close the streams that they opened, when they are revoked or expire, and no others", async () => {
     await using service = await startKeyed()
@@ -216,7 +216,7 @@ describe("keys", () => {
     const submit = await makeKey(service, { tenantId: TENANT, scopes: ["submit"] })
     await service.fetch(callsOf(TENANT), json(LATER, withKey(submit.key)))
     await until("the other stream goes on", () => goesOn.ofCalls.length > 0)
-  }, 60_000)
+  })
 
   it("that may only submit can wait for the outcome, and look at nothing else", async () => {
     await using target = countingTarget()
@@ -241,5 +241,5 @@ describe("keys", () => {
     expect(await (await service.fetch(callsOf(TENANT), json(now, keyed))).json()).not.toHaveProperty("outcome")
     const other = await makeKey(service, { tenantId: "globex", scopes: ["read"] })
     expect((await service.fetch(path, { headers: withKey(other.key) })).status).toBe(404)
-  }, 60_000)
+  })
 })

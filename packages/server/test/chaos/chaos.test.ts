@@ -34,7 +34,7 @@ describe("a service that is killed again and again, at random and at every failp
     const isSeen = violations.some((violation) => violation.includes(": 2 requests, at most 1 allowed"))
     const others = violations.filter((violation) => !violation.includes(" requests, at most 1 allowed"))
     expect({ command, isSeen, others }).toEqual({ command, isSeen: true, others: [] })
-  }, 120_000)
+  })
 })
 
 describe("a service that is stopped again and again under load", () => {
@@ -42,5 +42,5 @@ describe("a service that is stopped again and again under load", () => {
     const { command, violations, kills } = await chaos({ kills: 4, submissions: 240, signal: "SIGTERM" })
     expect({ command, violations }).toEqual({ command, violations: [] })
     expect(kills).toEqual({ random: 4 })
-  }, 120_000)
+  })
 })

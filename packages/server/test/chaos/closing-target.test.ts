@@ -47,7 +47,7 @@ describe("a target that reads a request and closes without an answer", () => {
     const { outcome, attempt } = await detailOf(service, TENANT, cutOff?.serviceCallId ?? "")
     expect(outcome).toMatchObject({ type: "Failed", error: { kind: "ConnectionClosed", sent: "maybe" } })
     expect(attempt?.number).toBe(1)
-  }, 120_000)
+  })
 })
 
 /** A raw server on loopback that counts whole requests by their Idempotency-Key, and then does as it is told. */

@@ -69,7 +69,7 @@ describe("a database that is damaged while the service runs", () => {
     expect(next.stderr).toMatch(/it is damaged .*; restore a backup/)
     expect(next.stderr.trim().split("\n")).toHaveLength(1)
     expect(readFileSync(service.dbPath).equals(before)).toBe(true)
-  }, 60_000)
+  })
 })
 
 /** Looks for the pages in the middle of a table. What it returns overwrites them. */

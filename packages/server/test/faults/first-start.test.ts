@@ -36,8 +36,7 @@ describe("a first start", () => {
       })
       expect(kills).toBeGreaterThanOrEqual(10)
       expect(last).toBeLessThan(SYNCS_MAX)
-    },
-    60_000
+    }
   )
 })
 

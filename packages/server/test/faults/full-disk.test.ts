@@ -102,8 +102,7 @@ describe("a service on a full disk", () => {
       const ends = "SELECT count(*) AS ends FROM outbox WHERE type IN ('ServiceCallSucceeded', 'ServiceCallFailed')"
       expect(stored(service.dbPath, ends)).toEqual([{ ends: acknowledged.length }])
       expect(damageOf(service.dbPath)).toEqual([])
-    },
-    60_000
+    }
   )
 })
 

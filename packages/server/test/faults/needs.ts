@@ -6,14 +6,9 @@ import { it } from "vitest"
  *
  * @param missing what is missing and how to get it, `undefined` when nothing is
  */
-export const itNeeds = (
-  missing: string | undefined,
-  behaviour: string,
-  body: () => Promise<void>,
-  timeoutMs: number
-): void => {
+export const itNeeds = (missing: string | undefined, behaviour: string, body: () => Promise<void>): void => {
   if (missing === undefined) {
-    it(behaviour, body, timeoutMs)
+    it(behaviour, body)
   } else if (process.env["CI"] === "true") {
     it(behaviour, () => {
       throw new Error(missing)

@@ -23,21 +23,15 @@ describe("a power cut", () => {
     "finds on disk what each 202 and each request rests on, since both leave after the sync",
     async () => {
       expect(await violationsOf([process.execPath, MAIN])).toEqual([])
-    },
-    60_000
+    }
   )
 
-  itNeeds(
-    missing,
-    "would break every promise without that sync, and the trace shows it",
-    async () => {
-      const violations = await violationsOf([process.execPath, "--preload", WITHOUT_SYNC, MAIN])
-      const ofKind = (kind: RegExp) => violations.filter((violation) => kind.test(violation))
-      expect(ofKind(/^the 202 of \S+ left before its ServiceCallSubmitted was synced$/)).toHaveLength(16)
-      expect(ofKind(/^the request of \S+ left before its ExecutionStarted was synced$/)).toHaveLength(16)
-    },
-    60_000
-  )
+  itNeeds(missing, "would break every promise without that sync, and the trace shows it", async () => {
+    const violations = await violationsOf([process.execPath, "--preload", WITHOUT_SYNC, MAIN])
+    const ofKind = (kind: RegExp) => violations.filter((violation) => kind.test(violation))
+    expect(ofKind(/^the 202 of \S+ left before its ServiceCallSubmitted was synced$/)).toHaveLength(16)
+    expect(ofKind(/^the request of \S+ left before its ExecutionStarted was synced$/)).toHaveLength(16)
+  })
 })
 
 describe("the check of a trace", () => {

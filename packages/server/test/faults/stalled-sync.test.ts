@@ -46,5 +46,5 @@ describe("what is committed and not yet on the disk", () => {
       ask(callsOf(TENANT))
     ])
     expect(answers.filter((answer) => answer.includes("Cancelled"))).toEqual([])
-  }, 20_000)
+  })
 })

@@ -32,7 +32,7 @@ describe("a process", () => {
     expect((await service.kill("SIGTERM")).exitCode).toBe(0)
     expect(target.count).toBe(0)
     expect(outcomesOf(service)).toEqual({ ExecutionFailed: 1, ServiceCallFailed: 1 })
-  }, 40_000)
+  })
 
   it.concurrent("that stood still sends once what may be sent again, by the second attempt", async () => {
     await using target = countingTarget()
@@ -45,7 +45,7 @@ describe("a process", () => {
     expect((await service.kill("SIGTERM")).exitCode).toBe(0)
     expect(target.count).toBe(1)
     expect(outcomesOf(service)).toEqual({ ExecutionSucceeded: 1, ServiceCallSucceeded: 1 })
-  }, 40_000)
+  })
 
   it.concurrent("that stood still in full flight sends nothing twice, gives each call one outcome, and tells no untruth about it", async () => {
     const calls = 60
@@ -60,14 +60,10 @@ describe("a process", () => {
     await pause(STOPPED_MS)
     service.signal("SIGCONT")
 
-    const ended = await until(
-      "all calls have ended",
-      async () => {
-        const listed = await listAll(service, TENANT)
-        return listed.every(({ status }) => TERMINAL.has(status)) && listed
-      },
-      20_000
-    )
+    const ended = await until("all calls have ended", async () => {
+      const listed = await listAll(service, TENANT)
+      return listed.every(({ status }) => TERMINAL.has(status)) && listed
+    })
     expect((await service.kill("SIGTERM")).exitCode).toBe(0)
     expect(ended).toHaveLength(calls)
     for (const { serviceCallId, status, failure } of ended) {
@@ -79,7 +75,7 @@ describe("a process", () => {
     const { ServiceCallSucceeded = 0, ServiceCallFailed = 0 } = outcomesOf(service)
     expect(ServiceCallSucceeded + ServiceCallFailed).toBe(calls)
     expect(damageOf(service.dbPath)).toEqual([])
-  }, 60_000)
+  })
 
   it.concurrent("that is told to end while targets and clients hang does so within 30 s, and the next start says what nobody knows", async () => {
     const calls = 5
@@ -105,7 +101,7 @@ describe("a process", () => {
       expect(outcome).toMatchObject({ type: "Failed", error: { kind: "OutcomeUnknown", sent: "maybe" } })
       expect(target.byKey.get(id)).toHaveLength(1)
     }
-  }, 60_000)
+  })
 })
 
 /** A client that begins a request and never ends it. */
@@ -141,14 +137,10 @@ const pause = (ms: number) => {
 }
 
 const endOf = (service: Service, serviceCallId: string) =>
-  until(
-    "the call has ended",
-    async () => {
-      const detail = await detailOf(service, TENANT, serviceCallId)
-      return TERMINAL.has(detail.status) && detail
-    },
-    20_000
-  )
+  until("the call has ended", async () => {
+    const detail = await detailOf(service, TENANT, serviceCallId)
+    return TERMINAL.has(detail.status) && detail
+  })
 
 /** How many events of each kind say that something has ended. */
 const outcomesOf = (service: Service): Readonly<Record<string, number>> => {

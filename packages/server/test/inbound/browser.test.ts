@@ -84,7 +84,7 @@ describe("a page of another site in a browser beside the service", () => {
       seq: String(letter?.seq),
       keyId
     })
-  }, 30_000)
+  })
   afterAll(() => service[Symbol.asyncDispose]())
 
   const writing = () => routes.filter(({ method }) => method !== "GET")
@@ -109,7 +109,7 @@ describe("a page of another site in a browser beside the service", () => {
       }
     }
     expect(contentOf(service)).toBe(before)
-  }, 60_000)
+  })
 
   it("cannot submit with a form, even when the browser says nothing of the sender", async () => {
     const before = contentOf(service)
@@ -122,7 +122,7 @@ describe("a page of another site in a browser beside the service", () => {
       }
     }
     expect(contentOf(service)).toBe(before)
-  }, 60_000)
+  })
 
   it("gets no leave from a preflight, and so can neither send JSON nor use PUT and DELETE", async () => {
     for (const { method, target } of routes) {
@@ -139,7 +139,7 @@ describe("a page of another site in a browser beside the service", () => {
       expect(answer.status).toBe(405)
       expect([...answer.headers.keys()].filter((name) => name.startsWith("access-control-"))).toEqual([])
     }
-  }, 60_000)
+  })
 
   it("cannot read, run or frame an answer, and changes nothing by asking", async () => {
     const before = contentOf(service)
@@ -170,7 +170,7 @@ describe("a page of another site in a browser beside the service", () => {
       }
     }
     expect(contentOf(service)).toBe(before)
-  }, 60_000)
+  })
 
   it("gets nowhere with a name of its own that leads here, whoever else is named", async () => {
     const before = contentOf(service)
@@ -195,7 +195,7 @@ describe("a page of another site in a browser beside the service", () => {
       expect({ id, status: answer.status }).toEqual({ id, status: 421 })
     }
     expect(contentOf(service)).toBe(before)
-  }, 60_000)
+  })
 
   it("can be this service's own, through any of its names, and then writes", async () => {
     const { port } = new URL(service.url)
@@ -218,7 +218,7 @@ describe("a page of another site in a browser beside the service", () => {
         expect(answer.headers.get("location")).toMatch(/^\/api\//)
       }
     }
-  }, 60_000)
+  })
 })
 
 /** None of these is a name of the service, though some programs would take them for one. */
@@ -294,7 +294,7 @@ describe("a Host header that names no name of this server", () => {
       const headers = hosts.map((host) => ["host", host] as const)
       expect((await askWith(service, { method: "GET", target: "/health/live", headers })).status).toBe(421)
     }
-  }, 60_000)
+  })
 
   it("may be allowed by the operator, and is then exactly that name", async () => {
     await using service = await Service.start({ ALLOWED_HOSTS: "Agent.example" })
@@ -310,7 +310,7 @@ describe("a Host header that names no name of this server", () => {
     ]) {
       expect({ host, status: await statusFor(host) }).toEqual({ host, status: 421 })
     }
-  }, 30_000)
+  })
 })
 
 const typeOf = ({ body }: WireAnswer): string => {

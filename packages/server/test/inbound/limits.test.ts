@@ -64,7 +64,7 @@ describe("more than the service can do", () => {
     const open = submitting.filter((_, index) => last[index] === 202)
     for (const line of open) line.send(LIVE)
     await until("all are answered again", () => open.every((line) => line.statuses().at(-1) === 200), ANSWER_MS_MAX)
-  }, 120_000)
+  })
 
   it("includes bodies: those that take the longest give way, and memory stays bounded", async () => {
     await using service = await Service.start({ LOG_LEVEL: "warning" })
@@ -86,7 +86,7 @@ describe("more than the service can do", () => {
     await until("their connections are closed", () => gaveWay().every((line) => line.isClosed()), ANSWER_MS_MAX)
     // The submission in between took the place of one more.
     expect(crowd.all.filter((line) => !line.isClosed())).toHaveLength(bodies / 2 - 1)
-  }, 120_000)
+  })
 })
 
 describe("clients that keep a connection and hardly use it", () => {
@@ -120,7 +120,7 @@ describe("clients that keep a connection and hardly use it", () => {
     await submit(service, "acme", CALL)
     expect(beat.misses).toEqual([])
     expect(service.logs.filter(({ level }) => level !== "INFO")).toEqual([])
-  }, 120_000)
+  })
 })
 
 describe("more connections than the process may have files", () => {
@@ -149,7 +149,7 @@ describe("more connections than the process may have files", () => {
     )
     expect(service.pid).toBe(pid)
     expect(service.logs.filter(({ level }) => level !== "INFO")).toEqual([])
-  }, 60_000)
+  })
 })
 
 /** Resident memory in bytes. */

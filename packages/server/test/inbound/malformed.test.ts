@@ -63,7 +63,7 @@ describe(`bytes that are not quite HTTP, in pieces (FUZZ_SEED=${SEED})`, () => {
     expect(counts).toEqual(Object.fromEntries(Object.keys(counts).map((table) => [table, 0])))
     expect(beat.misses).toEqual([])
     expect(service.logs).toEqual(service.readyLine === undefined ? [] : [service.readyLine])
-  }, 120_000)
+  })
 })
 
 /** Cut anywhere: a reader must not depend on what comes together. */

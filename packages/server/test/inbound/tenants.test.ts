@@ -30,7 +30,7 @@ describe("a tenant with calls in every state and dead letters", () => {
     service = await Service.start({ EGRESS_ALLOW: target.host })
     contract = await readContract(service)
     owners = await populate(service, MARKS, target.url)
-  }, 60_000)
+  })
   afterAll(async () => {
     await service[Symbol.asyncDispose]()
     await target[Symbol.asyncDispose]()
@@ -69,7 +69,7 @@ describe("a tenant with calls in every state and dead letters", () => {
       // The mark, and of each call its id and its correlation id, which one of them shares with its copy.
       expect(found.length).toBe(2 * STATUSES.length)
     }
-  }, 30_000)
+  })
 
   it("shows none of it to another one, on any route of the contract, and nobody else can change it", async () => {
     const { ofTenants } = classify(contract)
@@ -104,7 +104,7 @@ describe("a tenant with calls in every state and dead letters", () => {
       expect(rowsOf(service.dbPath, owner.tenant)).toBe(before)
     }
     expect([...asked].sort()).toEqual(ofTenants.map(({ id }) => id).sort())
-  }, 120_000)
+  })
 
   it("is not heard of on the routes for anyone", async () => {
     const routes = classify(contract).forAnyone.map((operation) => questionTo(operation, {}))
@@ -121,7 +121,7 @@ describe("a tenant with calls in every state and dead letters", () => {
         })
       }
     }
-  }, 30_000)
+  })
 
   it("may use the idempotency keys of another one: they are keys of its own", async () => {
     const ids = new Map<string, string>()
@@ -140,7 +140,7 @@ describe("a tenant with calls in every state and dead letters", () => {
     const response = await service.fetch(callsOf("acme"), json(replay, { "idempotency-key": SHARED_KEY }))
     expect(response.status).toBe(200)
     expect(await response.json()).toMatchObject({ serviceCallId: owners[0]?.ids.get("Scheduled") })
-  }, 30_000)
+  })
 
   /** What a stranger may ask a list for: all, by state, and by what the owner has, its cursors among it. */
   const queriesFor = async (

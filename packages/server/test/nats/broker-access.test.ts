@@ -7,7 +7,6 @@ import { removeLeftovers, Service, temporaryFolder } from "../process.ts"
 import { missingNats, NatsServer } from "./nats-server.ts"
 import { performs, refusalOf } from "./starting.ts"
 
-const TEST_MS_MAX = 120_000
 const missingOpenssl = works("openssl", "version") ? undefined : "openssl is missing: apt-get install openssl"
 
 afterAll(removeLeftovers)
@@ -36,66 +35,56 @@ const credentials = (jwt: string, user: KeyPair): string =>
   `-----BEGIN USER NKEY SEED-----\n${new TextDecoder().decode(user.getSeed())}\n------END USER NKEY SEED------\n`
 
 describe("a start over NATS that asks who we are", () => {
-  itNeeds(
-    missingNats,
-    "needs the right user and password where the broker asks for them",
-    async () => {
-      await using nats = await NatsServer.start('authorization { user: agent, password: "correct horse" }')
-      const wrong = { NATS_URL: nats.url, NATS_USER: "agent", NATS_PASSWORD: "battery staple" }
-      for (const env of [{ NATS_URL: nats.url }, wrong]) {
-        const refusal = await refusalOf(env)
-        expect(refusal).toMatch(/cannot use NATS: it refuses these credentials; .*NATS_USER and NATS_PASSWORD/)
-        expect(refusal).not.toContain("battery")
-      }
-      await performs({ ...wrong, NATS_PASSWORD: "correct horse" })
-    },
-    TEST_MS_MAX
-  )
+  itNeeds(missingNats, "needs the right user and password where the broker asks for them", async () => {
+    await using nats = await NatsServer.start('authorization { user: agent, password: "correct horse" }')
+    const wrong = { NATS_URL: nats.url, NATS_USER: "agent", NATS_PASSWORD: "battery staple" }
+    for (const env of [{ NATS_URL: nats.url }, wrong]) {
+      const refusal = await refusalOf(env)
+      expect(refusal).toMatch(/cannot use NATS: it refuses these credentials; .*NATS_USER and NATS_PASSWORD/)
+      expect(refusal).not.toContain("battery")
+    }
+    await performs({ ...wrong, NATS_PASSWORD: "correct horse" })
+  })
 
-  itNeeds(
-    missingNats,
-    "takes a credentials file of an account, and no other's",
-    async () => {
-      using folder = temporaryFolder()
-      const [operator, system, account] = [nkeys.createOperator(), nkeys.createAccount(), nkeys.createAccount()]
-      const connections = {
-        subs: -1,
-        data: -1,
-        payload: -1,
-        imports: -1,
-        exports: -1,
-        wildcards: true,
-        conn: -1,
-        leaf: -1
-      }
-      const storage = { mem_storage: -1, disk_storage: -1, streams: -1, consumer: -1 }
-      const preload = (one: KeyPair, name: string, limits: object) =>
-        `${one.getPublicKey()}: ${token(operator, one, name, { limits, type: "account", version: 2 })}`
-      await using nats = await NatsServer.start(
-        [
-          `operator: ${token(operator, operator, "operator", { type: "operator", version: 2 })}`,
-          "resolver: MEMORY",
-          `system_account: ${system.getPublicKey()}`,
-          `resolver_preload: { ${preload(system, "SYS", connections)}\n${preload(account, "agent", { ...connections, ...storage })} }`
-        ].join("\n")
-      )
-      const fileOf = (name: string, issuer: KeyPair): string => {
-        const user = nkeys.createUser()
-        const jwt = token(issuer, user, name, { subs: -1, data: -1, payload: -1, type: "user", version: 2 })
-        const path = join(folder.path, `${name}.creds`)
-        writeFileSync(path, credentials(jwt, user), { mode: 0o600 })
-        return path
-      }
-      await performs({ NATS_URL: nats.url, NATS_CREDENTIALS_FILE: fileOf("ours", account) })
-      const foreign = { NATS_URL: nats.url, NATS_CREDENTIALS_FILE: fileOf("theirs", nkeys.createAccount()) }
-      for (const env of [foreign, { NATS_URL: nats.url }]) {
-        expect(await refusalOf(env)).toMatch(/cannot use NATS: it refuses these credentials; .*NATS_CREDENTIALS_FILE/)
-      }
-      const path = join(folder.path, "absent.creds")
-      expect(await refusalOf({ NATS_URL: nats.url, NATS_CREDENTIALS_FILE: path })).toContain(path)
-    },
-    TEST_MS_MAX
-  )
+  itNeeds(missingNats, "takes a credentials file of an account, and no other's", async () => {
+    using folder = temporaryFolder()
+    const [operator, system, account] = [nkeys.createOperator(), nkeys.createAccount(), nkeys.createAccount()]
+    const connections = {
+      subs: -1,
+      data: -1,
+      payload: -1,
+      imports: -1,
+      exports: -1,
+      wildcards: true,
+      conn: -1,
+      leaf: -1
+    }
+    const storage = { mem_storage: -1, disk_storage: -1, streams: -1, consumer: -1 }
+    const preload = (one: KeyPair, name: string, limits: object) =>
+      `${one.getPublicKey()}: ${token(operator, one, name, { limits, type: "account", version: 2 })}`
+    await using nats = await NatsServer.start(
+      [
+        `operator: ${token(operator, operator, "operator", { type: "operator", version: 2 })}`,
+        "resolver: MEMORY",
+        `system_account: ${system.getPublicKey()}`,
+        `resolver_preload: { ${preload(system, "SYS", connections)}\n${preload(account, "agent", { ...connections, ...storage })} }`
+      ].join("\n")
+    )
+    const fileOf = (name: string, issuer: KeyPair): string => {
+      const user = nkeys.createUser()
+      const jwt = token(issuer, user, name, { subs: -1, data: -1, payload: -1, type: "user", version: 2 })
+      const path = join(folder.path, `${name}.creds`)
+      writeFileSync(path, credentials(jwt, user), { mode: 0o600 })
+      return path
+    }
+    await performs({ NATS_URL: nats.url, NATS_CREDENTIALS_FILE: fileOf("ours", account) })
+    const foreign = { NATS_URL: nats.url, NATS_CREDENTIALS_FILE: fileOf("theirs", nkeys.createAccount()) }
+    for (const env of [foreign, { NATS_URL: nats.url }]) {
+      expect(await refusalOf(env)).toMatch(/cannot use NATS: it refuses these credentials; .*NATS_CREDENTIALS_FILE/)
+    }
+    const path = join(folder.path, "absent.creds")
+    expect(await refusalOf({ NATS_URL: nats.url, NATS_CREDENTIALS_FILE: path })).toContain(path)
+  })
 
   itNeeds(
     missingNats ?? missingOpenssl,
@@ -153,7 +142,6 @@ describe("a start over NATS that asks who we are", () => {
       }
       await using plain = await NatsServer.start()
       expect(await refusalOf({ NATS_URL: overTls(plain) })).toMatch(/cannot use NATS: server does not support 'tls'/)
-    },
-    TEST_MS_MAX
+    }
   )
 })

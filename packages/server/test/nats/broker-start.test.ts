@@ -13,15 +13,11 @@ import { missingNats, NatsServer } from "./nats-server.ts"
 import { EXIT_CONFIG, performs, refusalOf } from "./starting.ts"
 import { withManager } from "./streams.ts"
 
-const TEST_MS_MAX = 120_000
-
 afterAll(removeLeftovers)
 
 const untilDegraded = (service: Service, why: RegExp) =>
-  until(
-    `it is degraded because of ${why}`,
-    async () => why.test((await (await service.fetch("/health/ready")).json()).detail ?? ""),
-    60_000
+  until(`it is degraded because of ${why}`, async () =>
+    why.test((await (await service.fetch("/health/ready")).json()).detail ?? "")
   )
 
 describe("a start over NATS", () => {
@@ -76,8 +72,7 @@ describe("a start over NATS", () => {
           `consumer timer of stream own-work: filter_subject is "${elsewhere}", it has to be "${subjectsOf("own").workOf("timer")}"`
         )
       })
-    },
-    TEST_MS_MAX
+    }
   )
 
   itNeeds(
@@ -101,53 +96,37 @@ describe("a start over NATS", () => {
         const isWell = async () => (await (await service.fetch("/health/ready")).json()).status === "ok"
         await until(`it is well again, ${time}`, isWell, 60_000)
       }
-    },
-    TEST_MS_MAX
+    }
   )
 
-  itNeeds(
-    missingNats,
-    "takes the server that answers",
-    async () => {
-      await using dead = await NatsServer.start()
-      await using nats = await NatsServer.start()
-      await dead.kill()
-      await performs({ NATS_URL: `${dead.url},${nats.url}` })
-    },
-    TEST_MS_MAX
-  )
+  itNeeds(missingNats, "takes the server that answers", async () => {
+    await using dead = await NatsServer.start()
+    await using nats = await NatsServer.start()
+    await dead.kill()
+    await performs({ NATS_URL: `${dead.url},${nats.url}` })
+  })
 
-  itNeeds(
-    missingNats,
-    "performs a call whose request is larger than what the broker takes",
-    async () => {
-      await using nats = await NatsServer.start("max_payload: 65536")
-      const connection = await connect({ servers: nats.url })
-      expect(connection.info?.max_payload).toBe(65_536)
-      await connection.close()
-      await performs({ NATS_URL: nats.url }, "x".repeat(200_000))
-    },
-    TEST_MS_MAX
-  )
+  itNeeds(missingNats, "performs a call whose request is larger than what the broker takes", async () => {
+    await using nats = await NatsServer.start("max_payload: 65536")
+    const connection = await connect({ servers: nats.url })
+    expect(connection.info?.max_payload).toBe(65_536)
+    await connection.close()
+    await performs({ NATS_URL: nats.url }, "x".repeat(200_000))
+  })
 
-  itNeeds(
-    missingNats,
-    "says once that somebody else publishes to its modules, and goes on",
-    async () => {
-      await using nats = await NatsServer.start()
-      await using target = countingTarget()
-      await using service = await Service.start({ NATS_URL: nats.url, EGRESS_ALLOW: target.host })
-      const connection = await connect({ servers: nats.url })
-      for (const call of ["one", "other"]) connection.publish(`esa.v1.work.timer.acme.${call}`, "{}")
-      await connection.drain()
-      const told = () => service.logs.filter(({ message }) => message.includes("timer drops messages"))
-      await until("it says so", () => told().length > 0)
-      const requestSpec = { method: "POST", url: target.url } as const
-      await submit(service, "acme", { name: "one", requestSpec, dueAt: new Date(Date.now() + 100).toISOString() })
-      await until("it goes on", () => target.count === 1)
-      expect(told()).toHaveLength(1)
-      expect(told()[0]?.message).toContain("nobody else may publish to esa-work")
-    },
-    TEST_MS_MAX
-  )
+  itNeeds(missingNats, "says once that somebody else publishes to its modules, and goes on", async () => {
+    await using nats = await NatsServer.start()
+    await using target = countingTarget()
+    await using service = await Service.start({ NATS_URL: nats.url, EGRESS_ALLOW: target.host })
+    const connection = await connect({ servers: nats.url })
+    for (const call of ["one", "other"]) connection.publish(`esa.v1.work.timer.acme.${call}`, "{}")
+    await connection.drain()
+    const told = () => service.logs.filter(({ message }) => message.includes("timer drops messages"))
+    await until("it says so", () => told().length > 0)
+    const requestSpec = { method: "POST", url: target.url } as const
+    await submit(service, "acme", { name: "one", requestSpec, dueAt: new Date(Date.now() + 100).toISOString() })
+    await until("it goes on", () => target.count === 1)
+    expect(told()).toHaveLength(1)
+    expect(told()[0]?.message).toContain("nobody else may publish to esa-work")
+  })
 })

@@ -154,7 +154,6 @@ describe("listening to events from outside", () => {
 
       const document: Document = await (await service.fetch("/asyncapi.json")).json()
       expect(problemsOf(document, [...messages, ...republished])).toEqual([])
-    },
-    60_000
+    }
   )
 })

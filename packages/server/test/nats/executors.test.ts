@@ -20,7 +20,6 @@ import { countIn, repeatSomeWork, WORK } from "./streams.ts"
 const TENANT = "acme"
 const CLIENTS = 16
 const ENDED_MS_MAX = 60_000
-const TEST_MS_MAX = 240_000
 const ELSEWHERE = { EXECUTE_HERE: "off", IN_FLIGHT_PER_TENANT_MAX: "150" }
 const STOP_BEFORE_SEND = [process.execPath, join(import.meta.dirname, "executor-stop-before-send.ts")]
 
@@ -89,22 +88,16 @@ describe("executors elsewhere", () => {
       expect({ command, violations }).toEqual({ command, violations: [] })
       expect(Object.keys(strikes)).toHaveLength(6)
       expect(requests).toBeGreaterThan(75)
-    },
-    TEST_MS_MAX
+    }
   )
 
-  itNeeds(
-    missingNats,
-    "are shown for what they are when they send before they are granted an attempt",
-    async () => {
-      const { command, violations } = await chaos({ strikes: 3, submissions: 60, mutant: "send-first" })
-      const kinds = [/\d requests, at most 1 allowed/, /a request outside of every lease/, /\d requests of 1 attempts/]
-      const found = kinds.filter((kind) => violations.some((violation) => kind.test(violation)))
-      const others = violations.filter((violation) => !kinds.some((kind) => kind.test(violation)))
-      expect({ command, isFound: found.length > 0, others }).toEqual({ command, isFound: true, others: [] })
-    },
-    TEST_MS_MAX
-  )
+  itNeeds(missingNats, "are shown for what they are when they send before they are granted an attempt", async () => {
+    const { command, violations } = await chaos({ strikes: 3, submissions: 60, mutant: "send-first" })
+    const kinds = [/\d requests, at most 1 allowed/, /a request outside of every lease/, /\d requests of 1 attempts/]
+    const found = kinds.filter((kind) => violations.some((violation) => kind.test(violation)))
+    const others = violations.filter((violation) => !kinds.some((kind) => kind.test(violation)))
+    expect({ command, isFound: found.length > 0, others }).toEqual({ command, isFound: true, others: [] })
+  })
 
   itNeeds(
     missingNats,
@@ -141,49 +134,38 @@ describe("executors elsewhere", () => {
       expect(here?.attempts).toBeGreaterThan(0)
       expect(remote.reduce((sum, { attempts }) => sum + attempts, 0)).toBeGreaterThan(200)
       expect((await first.kill("SIGTERM")).exitCode).toBe(0)
-    },
-    TEST_MS_MAX
+    }
   )
 
-  itNeeds(
-    missingNats,
-    "wait for the service that is not there yet",
-    async () => {
-      await using nats = await NatsServer.start()
-      await using target = countingTarget()
-      using folder = temporaryFolder()
-      writeKey(folder.path)
-      const env = { NATS_URL: nats.url, EGRESS_ALLOW: target.host }
-      await using executor = await startExecutor(folder.path, env)
-      const warning = await until("it says so", () => executor.logs.find(({ level }) => level === "WARN"))
-      expect(String(warning.message)).toContain(
-        `the agent has not made its stream ${streamNames(PREFIX_DEFAULT).work} yet`
-      )
-      await using service = await Service.start({ ...env, ...ELSEWHERE }, { folder: folder.path })
-      await submitCalls(service, target, 5)
-      expect(endings(await untilEnded(service, 5), target)).toEqual({ "Succeeded 1": 5 })
-    },
-    TEST_MS_MAX
-  )
+  itNeeds(missingNats, "wait for the service that is not there yet", async () => {
+    await using nats = await NatsServer.start()
+    await using target = countingTarget()
+    using folder = temporaryFolder()
+    writeKey(folder.path)
+    const env = { NATS_URL: nats.url, EGRESS_ALLOW: target.host }
+    await using executor = await startExecutor(folder.path, env)
+    const warning = await until("it says so", () => executor.logs.find(({ level }) => level === "WARN"))
+    expect(String(warning.message)).toContain(
+      `the agent has not made its stream ${streamNames(PREFIX_DEFAULT).work} yet`
+    )
+    await using service = await Service.start({ ...env, ...ELSEWHERE }, { folder: folder.path })
+    await submitCalls(service, target, 5)
+    expect(endings(await untilEnded(service, 5), target)).toEqual({ "Succeeded 1": 5 })
+  })
 
-  itNeeds(
-    missingNats,
-    "are refused with another secret key, and without NATS_URL",
-    async () => {
-      await using nats = await NatsServer.start()
-      await using service = await Service.start({ NATS_URL: nats.url, ...ELSEWHERE })
-      const { folder } = service
-      using other = temporaryFolder()
-      writeKey(other.path)
-      const stranger = await runToEnd(other.path, { NATS_URL: nats.url, SECRET_KEY_FILE: keyIn(other.path) }, EXECUTOR)
-      expect(stranger).toMatchObject({ exitCode: 78 })
-      expect(stranger.stderr).toContain("SECRET_KEY_FILE has to be a copy of the agent's key")
-      const alone = await runToEnd(folder, { SECRET_KEY_FILE: keyIn(folder) }, EXECUTOR)
-      expect(alone).toMatchObject({ exitCode: 78 })
-      expect(alone.stderr).toContain("NATS_URL is missing")
-    },
-    TEST_MS_MAX
-  )
+  itNeeds(missingNats, "are refused with another secret key, and without NATS_URL", async () => {
+    await using nats = await NatsServer.start()
+    await using service = await Service.start({ NATS_URL: nats.url, ...ELSEWHERE })
+    const { folder } = service
+    using other = temporaryFolder()
+    writeKey(other.path)
+    const stranger = await runToEnd(other.path, { NATS_URL: nats.url, SECRET_KEY_FILE: keyIn(other.path) }, EXECUTOR)
+    expect(stranger).toMatchObject({ exitCode: 78 })
+    expect(stranger.stderr).toContain("SECRET_KEY_FILE has to be a copy of the agent's key")
+    const alone = await runToEnd(folder, { SECRET_KEY_FILE: keyIn(folder) }, EXECUTOR)
+    expect(alone).toMatchObject({ exitCode: 78 })
+    expect(alone.stderr).toContain("NATS_URL is missing")
+  })
 
   itNeeds(
     missingNats,
@@ -206,8 +188,7 @@ describe("executors elsewhere", () => {
       await service.restart()
       expect(endings(await untilEnded(service, 40), target)).toEqual({ "Succeeded 1": 40 })
       expect((await executor.kill("SIGTERM")).exitCode).toBe(0)
-    },
-    TEST_MS_MAX
+    }
   )
 
   itNeeds(
@@ -233,8 +214,7 @@ describe("executors elsewhere", () => {
       for (const { serviceCallId, finishedAt } of ended) {
         expect(Date.parse(finishedAt ?? "")).toBeGreaterThanOrEqual(deadlines.get(serviceCallId) ?? Number.NaN)
       }
-    },
-    TEST_MS_MAX
+    }
   )
 
   itNeeds(
@@ -260,8 +240,7 @@ describe("executors elsewhere", () => {
       await submitted
       // Starts that a stopped executor kept would come again after ACK_WAIT_MS.
       expect(endings(await untilEnded(service, 300, 0.8 * ACK_WAIT_MS), target)).toEqual({ "Succeeded 1": 300 })
-    },
-    TEST_MS_MAX
+    }
   )
 
   itNeeds(
@@ -293,8 +272,7 @@ describe("executors elsewhere", () => {
       const { outcome } = await detailOf(service, TENANT, unsent)
       expect(outcome).toMatchObject({ type: "Failed", error: { kind: "OutcomeUnknown", sent: "maybe" } })
       expect(damageOf(service.dbPath)).toEqual([])
-    },
-    TEST_MS_MAX
+    }
   )
 })
 

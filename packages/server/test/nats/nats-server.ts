@@ -1,5 +1,6 @@
 import { mkdirSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
+import { freePort } from "../free-port.ts"
 import { leaveBehind, type TemporaryFolder, temporaryFolder } from "../process.ts"
 import { until } from "../until.ts"
 
@@ -82,13 +83,6 @@ export class NatsServer implements AsyncDisposable {
     await this.kill()
     this.#folder[Symbol.dispose]()
   }
-}
-
-const freePort = (): number => {
-  const listener = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data: () => {} } })
-  const { port } = listener
-  listener.stop(true)
-  return port
 }
 
 const isListening = (port: number): Promise<boolean> => {

@@ -4,7 +4,7 @@ import { describe, expect } from "vitest"
 import { callsOf, json } from "../client.ts"
 import { itNeeds } from "../faults/needs.ts"
 import { missingBrowser } from "./chromium.ts"
-import { pageTest, rowOf, TEST_MS_MAX, whenLive } from "./page-test.ts"
+import { pageTest, rowOf, whenLive } from "./page-test.ts"
 
 const { service, open } = pageTest({ AUTH: "on", ECHO_PORT: "0" })
 
@@ -47,7 +47,6 @@ describe("a service that asks for keys", () => {
       await rowOf(page, "from afar").waitFor({ state: "detached" })
       expect(await page.evaluate(() => JSON.stringify(sessionStorage))).not.toContain("esa_")
       expect(tab.complaints).toEqual([])
-    },
-    TEST_MS_MAX
+    }
   )
 })

@@ -2,10 +2,10 @@ import { describe, expect } from "vitest"
 import { submit } from "../client.ts"
 import { itNeeds } from "../faults/needs.ts"
 import { missingBrowser, PHONE } from "./chromium.ts"
-import { pageTest, rowOf, TEST_MS_MAX } from "./page-test.ts"
+import { pageTest, rowOf } from "./page-test.ts"
 
 const { service, open } = pageTest()
-const it = (behaviour: string, body: () => Promise<void>) => itNeeds(missingBrowser, behaviour, body, TEST_MS_MAX)
+const it = (behaviour: string, body: () => Promise<void>) => itNeeds(missingBrowser, behaviour, body)
 
 /** Of the page itself. */
 const LIGHT = "rgb(246, 247, 249)"

@@ -5,7 +5,6 @@ import { launch, missingBrowser, openTab, type Tab, type View } from "./chromium
 
 /** Starting the program and the browser on a busy machine. */
 const START_MS_MAX = 60_000
-export const TEST_MS_MAX = 60_000
 
 export interface PageTest {
   readonly service: () => Service
@@ -38,14 +37,6 @@ export const pageTest = (env: Environment = { ECHO_PORT: "0" }): PageTest => {
       return openTab(browser, `${started().url}/${query}`, view)
     }
   }
-}
-
-/** One that nobody listened on a moment ago. */
-export const freePort = (): number => {
-  const server = Bun.serve({ hostname: "127.0.0.1", port: 0, fetch: () => new Response() })
-  const { port = 0 } = server
-  void server.stop(true)
-  return port
 }
 
 /** Waits until the page hears of changes. */

@@ -1,10 +1,10 @@
 import { describe, expect } from "vitest"
 import { itNeeds } from "../faults/needs.ts"
 import { missingBrowser } from "./chromium.ts"
-import { pageTest, TEST_MS_MAX, whenLive } from "./page-test.ts"
+import { pageTest, whenLive } from "./page-test.ts"
 
 const { open } = pageTest()
-const it = (behaviour: string, body: () => Promise<void>) => itNeeds(missingBrowser, behaviour, body, TEST_MS_MAX)
+const it = (behaviour: string, body: () => Promise<void>) => itNeeds(missingBrowser, behaviour, body)
 
 /** As a field for local times takes it. */
 const localInput = (time: number): string => {
@@ -27,6 +27,21 @@ describe("the request view", () => {
     await page.locator("[data-row]").filter({ hasText: "hello" }).waitFor()
     expect(tab.complaints).toEqual([])
     expect(tab.strays).toEqual([])
+  })
+
+  it("makes it from the example also when the page learns late where its target is", async () => {
+    await using tab = await open("?tenant=early")
+    const { page } = tab
+    const known = Promise.withResolvers<void>()
+    await page.route("**/page.json", async (route) => {
+      await known.promise
+      await route.continue()
+    })
+    await page.reload()
+    await page.getByRole("button", { name: "Make the first call" }).click()
+    known.resolve()
+    await page.locator(".cm-content").waitFor()
+    expect(await page.getByLabel("URL", { exact: true }).inputValue()).toMatch(/\/echo$/)
   })
 
   it("shows a call turn that is scheduled", async () => {

@@ -2,10 +2,11 @@ import { afterAll, describe, expect } from "vitest"
 import { callsOf, detailOf, submit } from "../client.ts"
 import { countingTarget } from "../counting-target.ts"
 import { itNeeds } from "../faults/needs.ts"
+import { freePort } from "../free-port.ts"
 import { changeStored } from "../stored.ts"
 import { until } from "../until.ts"
 import { missingBrowser } from "./chromium.ts"
-import { freePort, namesIn, pageTest, rowOf, TEST_MS_MAX } from "./page-test.ts"
+import { namesIn, pageTest, rowOf } from "./page-test.ts"
 
 /** A target that answers when it is told to. */
 let held = Promise.withResolvers<void>()
@@ -21,7 +22,7 @@ const { service, open } = pageTest({
   ECHO_PORT: "off",
   ...ONE_AT_A_TIME
 })
-const it = (behaviour: string, body: () => Promise<void>) => itNeeds(missingBrowser, behaviour, body, TEST_MS_MAX)
+const it = (behaviour: string, body: () => Promise<void>) => itNeeds(missingBrowser, behaviour, body)
 
 afterAll(async () => {
   held.resolve()

@@ -78,5 +78,5 @@ describe("the secret of a key", () => {
     // The check finds what is there.
     expect(findInFiles(service.folder, needles)).toEqual(["admin in admin.key"])
     expect(findInBytes(Buffer.from(JSON.stringify(used)), needles)).toEqual(["used"])
-  }, 60_000)
+  })
 })

@@ -1,5 +1,5 @@
 import { join } from "node:path"
-import { countingTarget } from "../counting-target.ts"
+import { freePort } from "../free-port.ts"
 import { until } from "../until.ts"
 
 const MAIN = join(import.meta.dirname, "../../src/main.ts")
@@ -25,7 +25,7 @@ export class Program implements AsyncDisposable {
   }
 
   static async start(folder: string, env: Readonly<Record<string, string>>): Promise<Program> {
-    const program = new Program(await freePort(), { DB_PATH: join(folder, "service.db"), ECHO_PORT: "off", ...env })
+    const program = new Program(String(freePort()), { DB_PATH: join(folder, "service.db"), ECHO_PORT: "off", ...env })
     await program.restart()
     return program
   }
@@ -64,10 +64,4 @@ export class Program implements AsyncDisposable {
   [Symbol.asyncDispose](): Promise<void> {
     return this.kill("SIGKILL")
   }
-}
-
-/** A port that nobody had a moment ago. */
-const freePort = async (): Promise<string> => {
-  await using target = countingTarget()
-  return new URL(target.url).port
 }

@@ -1,10 +1,11 @@
 import { isFiltered, NO_FILTER } from "../lib/address.ts"
 import { echoExample } from "../request/examples.tsx"
-import { facts } from "../state/facts.ts"
+import { askForFacts, facts } from "../state/facts.ts"
 import { clearDraft, fillDraft } from "../state/request.ts"
 import { address, filterBy, go } from "../state/route.ts"
 
-const makeFirst = () => {
+const makeFirst = async () => {
+  await askForFacts()
   const { echoUrl } = facts.peek()
   clearDraft()
   if (echoUrl !== null) fillDraft(echoExample(echoUrl))
@@ -33,7 +34,7 @@ export const NoCalls = () => {
         A call is an HTTP request that the agent makes for you, now or at a time you choose. It shows here as it
         happens.
       </p>
-      <button type="button" class="primary" onClick={makeFirst}>
+      <button type="button" class="primary" onClick={() => void makeFirst()}>
         Make the first call
       </button>
     </div>
