@@ -30,7 +30,7 @@ describe("a service that is killed again and again, at random and at every failp
   }, 240_000)
 
   it("shows a service that sends before it claims for what it is", async () => {
-    const { command, violations } = await chaos({ kills: 3, submissions: 90, signal: "SIGKILL", mutant: "send-first" })
+    const { command, violations } = await chaos({ kills: 5, submissions: 150, signal: "SIGKILL", mutant: "send-first" })
     const isSeen = violations.some((violation) => violation.includes(": 2 requests, at most 1 allowed"))
     const others = violations.filter((violation) => !violation.includes(" requests, at most 1 allowed"))
     expect({ command, isSeen, others }).toEqual({ command, isSeen: true, others: [] })
