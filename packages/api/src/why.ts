@@ -108,11 +108,20 @@ const gateOf = ({ call, waiting, caps, now, health, seesAll, deadLetter }: Known
       numbers: { dueInMs: inMs, ...(seesAll && { overdueTimers: waiting.overdueTimers }) }
     }
   }
-  if (call.status === "Scheduled") return waitsForPlace(waiting, caps, seesAll)
+  // Then nobody sends.
+  const held = caps.total === 0 ? troubleOf("executors") : undefined
+  if (call.status === "Scheduled") {
+    if (held === undefined) return waitsForPlace(waiting, caps, seesAll)
+    return { gate: "executor", summary: `Due; it waits for an executor. ${held}.`, nextWakeUpAt: null, numbers: {} }
+  }
   const { attempt, timeoutMs } = call
   if (attempt === null) {
     const summary = `Released; execution has not claimed its attempt yet.${behind}`
     return { gate: "running", summary, nextWakeUpAt: null, numbers: {} }
+  }
+  if (held !== undefined) {
+    const summary = `Attempt ${attempt.number} was under way in the process before this one; it is ended when sending is on again. ${held}.`
+    return { gate: "executor", summary, nextWakeUpAt: null, numbers: { attempt: attempt.number } }
   }
   const runsMs = toMillis(now) - toMillis(attempt.startedAt)
   return {

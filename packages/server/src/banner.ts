@@ -40,7 +40,7 @@ export const layer = (settings: Settings, echoPort: number | null) =>
 const KEYS_KNOWN_MS = 30 * 86_400_000
 
 /** What is allowed, and may not be meant. */
-const warningsOf = ({ isKeyed, host, allowedHosts, retention }: Settings): ReadonlyArray<string> => {
+const warningsOf = ({ isKeyed, host, allowedHosts, sends, retention }: Settings): ReadonlyArray<string> => {
   const warnings: Array<string> = []
   if (!isKeyed && !isLoopback(host)) {
     warnings.push(
@@ -52,6 +52,7 @@ const warningsOf = ({ isKeyed, host, allowedHosts, retention }: Settings): Reado
       "ALLOWED_HOSTS names a way in for others, and AUTH is off: whoever gets through can do everything. Set AUTH=on"
     )
   }
+  if (!sends) warnings.push("nothing is sent: SENDING is off, so that calls are taken and wait")
   if (retention.finishedMs !== null && retention.finishedMs < KEYS_KNOWN_MS) {
     warnings.push(
       "RETENTION_FINISHED is less than 30d: once a call is deleted, its idempotency key makes a new call, which is sent"

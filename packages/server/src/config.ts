@@ -30,6 +30,8 @@ export interface Settings {
   readonly tracing: TracingSettings | null
   /** Port of the bundled echo target on 127.0.0.1; `null` leaves it out. */
   readonly echoPort: number | null
+  /** Otherwise calls are taken and wait, and nothing is deleted. */
+  readonly sends: boolean
   readonly inFlightMax: number
   readonly inFlightPerTenantMax: number
   readonly retention: Retention
@@ -183,6 +185,7 @@ export const readSettings = Effect.fnUntraced(function* (environment: Environmen
     ),
     tracing,
     echoPort,
+    sends: read("SENDING", true, (text) => SWITCH.get(text), "on or off"),
     inFlightMax,
     inFlightPerTenantMax: read(
       "IN_FLIGHT_PER_TENANT_MAX",
@@ -201,6 +204,11 @@ export const readSettings = Effect.fnUntraced(function* (environment: Environmen
   }
   if (settings.nats === null && !settings.executesHere) {
     problems.push("EXECUTE_HERE is wrong: executors elsewhere are reached over NATS. Set NATS_URL, or EXECUTE_HERE=on.")
+  }
+  if (settings.nats !== null && !settings.sends) {
+    problems.push(
+      "SENDING is wrong: off is for a database that nobody else works with, and over NATS events and orders go out. Leave NATS_URL out, or set SENDING=on."
+    )
   }
   if (settings.echoPort === settings.port && settings.port !== 0) {
     problems.push("ECHO_PORT is wrong: it is the same as PORT. Choose another one, or off.")

@@ -36,7 +36,7 @@ import { ownerOf } from "./nats-settings.ts"
 import { layer as layerProcessMetrics } from "./process-metrics.ts"
 import { checkSecretKey, loadSecretKey } from "./secret-key.ts"
 import { layerTracing } from "./tracing.ts"
-import { embedded, overNats } from "./transport.ts"
+import { embedded, held, overNats } from "./transport.ts"
 
 /**
  * The whole service. Whatever is provided is built first and released last, so that stopping drains from the edge in:
@@ -57,8 +57,9 @@ export const layer = (
       const echoPort = settings.echoPort === null ? null : yield* serveEcho(settings.echoPort)
       const egressAllow = [...settings.egressAllow, ...allowEcho(echoPort)]
       const storage = layerStorage(settings.dbPath)
+      const withinProcess = settings.sends ? embedded : held
       const transport =
-        settings.nats === null ? embedded : overNats(settings.nats, ownerOf(secret), settings.executesHere)
+        settings.nats === null ? withinProcess : overNats(settings.nats, ownerOf(secret), settings.executesHere)
       const platform = Layer.mergeAll(TimerPort.layer, FetchHttpClient.layer.pipe(Layer.provide(resolver))).pipe(
         Layer.provideMerge(transport.bus),
         Layer.provideMerge(Layer.mergeAll(storage, RequestVault.layer(secret), EgressPolicy.layer(egressAllow)))
@@ -67,11 +68,10 @@ export const layer = (
         Layer.provide(layerProcessMetrics),
         Layer.provide(layerHttp(settings, echoPort)),
         Layer.provide(settings.isKeyed ? Layer.effectDiscard(provideAdminKey(settings.adminKeyFile)) : Layer.empty),
-        Layer.provide(SqliteRetention.layer(settings.retention)),
+        Layer.provide(settings.sends ? SqliteRetention.layer(settings.retention) : Layer.empty),
         Layer.provide(Timer.layer),
-        Layer.provide(transport.desk),
-        Layer.provide(execution),
-        Layer.provide(Orchestration.layer({ total: settings.inFlightMax, perTenant: settings.inFlightPerTenantMax })),
+        Layer.provide(settings.sends ? Layer.provide(transport.desk, execution) : Layer.empty),
+        Layer.provide(Orchestration.layer(capsOf(settings))),
         Layer.provide(ListenerScope.layer),
         Layer.provide(Layer.effectDiscard(checkSecretKey(settings.secretKeyFile, settings.dbPath))),
         Layer.provide(platform)
@@ -95,18 +95,20 @@ const layerStorage = (dbPath: string) =>
     SqliteStorageMetrics.layer
   ).pipe(Layer.provideMerge(SqliteDatabase.layer(dbPath)))
 
-const layerHttp = (
-  { host, port, allowedHosts, isKeyed, limits, nats, inFlightMax, inFlightPerTenantMax }: Settings,
-  echoPort: number | null
-) =>
-  BunHttpServer.layer({ host, port }).pipe(
+/** Without a place no call is released. */
+const capsOf = ({ sends, inFlightMax, inFlightPerTenantMax }: Settings) =>
+  sends ? { total: inFlightMax, perTenant: inFlightPerTenantMax } : { total: 0, perTenant: 0 }
+
+const layerHttp = (settings: Settings, echoPort: number | null) => {
+  const { host, port, allowedHosts, isKeyed, limits, nats } = settings
+  return BunHttpServer.layer({ host, port }).pipe(
     Layer.provide(
       Api.layer({
         hosts: allowedHosts,
         acceptsAddresses: isWildcard(host),
         isKeyed,
         limits,
-        caps: { total: inFlightMax, perTenant: inFlightPerTenantMax },
+        caps: capsOf(settings),
         ...(nats === null ? {} : { eventPrefix: nats.prefix })
       })
     ),
@@ -114,6 +116,7 @@ const layerHttp = (
     Layer.provide(HttpRouter.layer),
     Layer.provide(Stopping.layer)
   )
+}
 
 const allowEcho = (port: number | null): EgressAllow =>
   port === null ? [] : Result.getOrThrow(parseEgressAllow(`127.0.0.1:${port},localhost:${port}`))

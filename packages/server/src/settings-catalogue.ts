@@ -52,6 +52,10 @@ export const SETTINGS = {
     RETENTION_KEPT_REQUESTS: setting("`30d`", "the same for requests of calls with `keepRequest`")
   },
   "Sending calls": {
+    SENDING: setting(
+      "`on`",
+      "`off`: calls are taken, listed and cancelled, nothing is sent, and retention deletes nothing; to look at a restored copy. Not with `NATS_URL`"
+    ),
     EGRESS_ALLOW: setting(
       "none",
       "private destinations that may be called, with commas: `intranet.example:8080,127.0.0.1:4000,10.1.0.0/16`. Addresses of cloud metadata stay closed"

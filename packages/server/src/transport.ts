@@ -34,6 +34,20 @@ export const embedded: Transport = {
   desk: Layer.empty
 }
 
+/** Within the process, where calls wait and nobody performs them. */
+export const held: Transport = {
+  bus: Layer.effect(
+    EventBusPort,
+    Effect.map(EventBusPort, (bus) =>
+      EventBusPort.of({
+        ...bus,
+        health: Effect.succeed([{ part: "executors", trouble: "Nothing is sent: SENDING is off" }])
+      })
+    )
+  ).pipe(Layer.provide(embedded.bus)),
+  desk: Layer.empty
+}
+
 /**
  * @param owner names who has the secret key; with the installation's id it names the one agent that the streams are of
  * @param executesHere whether this process sends, too

@@ -53,6 +53,9 @@ describe("a start that is refused", () => {
     const { exitCode, stderr } = await runToEnd(folder.path, { EXECUTE_HERE: "off" })
     expect(exitCode).toBe(EXIT_CONFIG)
     expect(stderr).toContain("EXECUTE_HERE is wrong: executors elsewhere are reached over NATS")
+    const held = await runToEnd(folder.path, { SENDING: "off", NATS_URL: "nats://127.0.0.1:4222" })
+    expect(held.exitCode).toBe(EXIT_CONFIG)
+    expect(held.stderr).toContain("SENDING is wrong: off is for a database that nobody else works with")
     expect(readdirSync(folder.path)).toEqual([])
   })
 
