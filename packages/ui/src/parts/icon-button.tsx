@@ -6,16 +6,26 @@ interface Props {
   readonly onClick: (event: MouseEvent) => void
   readonly isPressed?: boolean
   readonly isFilled?: boolean
+  readonly isDisabled?: boolean
   readonly class?: string
 }
 
-export const IconButton = ({ icon, label, onClick, isPressed, isFilled = false, class: more = "" }: Props) => (
+export const IconButton = ({
+  icon,
+  label,
+  onClick,
+  isPressed,
+  isFilled = false,
+  isDisabled = false,
+  class: more = ""
+}: Props) => (
   <button
     type="button"
     class={`icon-button ${more}`}
     aria-label={label}
     aria-pressed={isPressed}
     title={label}
+    disabled={isDisabled}
     onClick={onClick}
   >
     <Icon name={icon} isFilled={isFilled} />

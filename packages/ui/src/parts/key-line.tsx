@@ -3,10 +3,7 @@ import { ALL_TENANTS } from "../lib/address.ts"
 import { ask } from "../state/api.ts"
 import { needsKey, takeKey } from "../state/key.ts"
 import { chooseTenant, tenant } from "../state/route.ts"
-
-interface Whoami {
-  readonly tenantId: string
-}
+import type { Whoami } from "../state/scopes.ts"
 
 /** Asks for a key where the service does. */
 export const KeyLine = () => {

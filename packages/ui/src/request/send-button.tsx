@@ -1,6 +1,7 @@
 import { formatSpan } from "@event-service-agent/schemas/format-span"
 import { useEffect, useState } from "preact/hooks"
 import { draft, sendingSince } from "../state/request.ts"
+import { mayChange } from "../state/scopes.ts"
 
 const TICK_MS = 100
 
@@ -8,9 +9,22 @@ export const SendButton = () => {
   const since = sendingSince.value
   const isLater = draft.value.when === "later"
   return (
-    <button type="submit" class="primary" aria-busy={since !== undefined} disabled={since !== undefined}>
-      {since === undefined ? isLater ? "Schedule" : "Send" : <Elapsed since={since} />}
-    </button>
+    <>
+      <button
+        type="submit"
+        class="primary"
+        aria-busy={since !== undefined}
+        aria-describedby={mayChange.value ? undefined : "only-reads"}
+        disabled={since !== undefined || !mayChange.value}
+      >
+        {since === undefined ? isLater ? "Schedule" : "Send" : <Elapsed since={since} />}
+      </button>
+      {!mayChange.value && (
+        <span id="only-reads" class="hint">
+          This key may only read.
+        </span>
+      )}
+    </>
   )
 }
 

@@ -17,6 +17,7 @@ import { ask, callsOf } from "./api.ts"
 import { recall, remember } from "./memory.ts"
 import { say } from "./notices.ts"
 import { go, tenant } from "./route.ts"
+import { mayChange } from "./scopes.ts"
 import { type WatchedCall, watchCall } from "./watched-call.ts"
 
 const DRAFT_KEY = "draft"
@@ -100,7 +101,7 @@ export const cloneCall = (call: Detail): void => {
 
 /** Sends what is in the form. Whatever becomes of it, the form stays as it is. */
 export const send = async (): Promise<void> => {
-  if (sendingSince.peek() !== undefined) return
+  if (sendingSince.peek() !== undefined || !mayChange.peek()) return
   const sending = draft.peek()
   const of = tenant.peek()
   problem.value = undefined

@@ -7,6 +7,7 @@ import { cancelCall, resendCall } from "../state/change-call.ts"
 import { say } from "../state/notices.ts"
 import { cloneCall } from "../state/request.ts"
 import { openCall } from "../state/route.ts"
+import { mayChange } from "../state/scopes.ts"
 import type { WatchedCall } from "../state/watched-call.ts"
 
 /** For how long the second click counts. */
@@ -28,6 +29,7 @@ export const CallActions = ({ call, watched }: Props) => {
     say("Sent again, as another call")
     openCall(result)
   }
+  if (!mayChange.value) return null
   const canCancel = call.status === "Submitted" || call.status === "Scheduled"
   return (
     <>

@@ -11,6 +11,7 @@ import { Time } from "../parts/time.tsx"
 import { Timeline } from "../parts/timeline.tsx"
 import { toggleStar } from "../state/change-call.ts"
 import { address, closeCall } from "../state/route.ts"
+import { mayChange } from "../state/scopes.ts"
 import { type WatchedCall, watchCall } from "../state/watched-call.ts"
 import { CallActions } from "./call-actions.tsx"
 import { CallTags } from "./call-tags.tsx"
@@ -54,6 +55,7 @@ export const CallPanel = ({ id }: { readonly id: string }) => {
             label={call.tags.includes(STARRED) ? "Take the star away" : "Star"}
             isPressed={call.tags.includes(STARRED)}
             isFilled={call.tags.includes(STARRED)}
+            isDisabled={!mayChange.value}
             onClick={() => void toggleStar(call).then(watched?.refresh)}
           />
         )}

@@ -9,6 +9,7 @@ import { StatusPill } from "../parts/status-pill.tsx"
 import { Time } from "../parts/time.tsx"
 import { toggleStar } from "../state/change-call.ts"
 import { address, filterBy, openCall } from "../state/route.ts"
+import { mayChange } from "../state/scopes.ts"
 
 const TAGS_SHOWN = 3
 
@@ -28,6 +29,7 @@ export const CallRow = ({ call }: { readonly call: Summary }) => {
           class="star"
           label={isStarred ? `Take the star from ${visibleLine(name)}` : `Star ${visibleLine(name)}`}
           isPressed={isStarred}
+          isDisabled={!mayChange.value}
           isFilled={isStarred}
           onClick={(event) => {
             event.stopPropagation()

@@ -4,6 +4,7 @@ import { type Detail, STARRED } from "../lib/wire.ts"
 import { describe, FieldProblems } from "../parts/field.tsx"
 import { TagsInput } from "../parts/tags-input.tsx"
 import { setTags } from "../state/change-call.ts"
+import { mayChange } from "../state/scopes.ts"
 import type { WatchedCall } from "../state/watched-call.ts"
 
 /** The tags of a call, to change in any state. */
@@ -28,13 +29,15 @@ export const CallTags = ({ call, watched }: { readonly call: Detail; readonly wa
       <h3>
         <label for="call-tags">Tags</label>
       </h3>
-      <TagsInput
-        id="call-tags"
-        tags={call.tags.filter((tag) => tag !== STARRED)}
-        placeholder="Add a tag"
-        onChange={(tags) => void change(tags)}
-        attributes={describe("call-tags", problems)}
-      />
+      <fieldset class="field" disabled={!mayChange.value}>
+        <TagsInput
+          id="call-tags"
+          tags={call.tags.filter((tag) => tag !== STARRED)}
+          placeholder={mayChange.value ? "Add a tag" : "No tags"}
+          onChange={(tags) => void change(tags)}
+          attributes={describe("call-tags", problems)}
+        />
+      </fieldset>
       <FieldProblems of="call-tags" problems={problems} />
     </section>
   )
