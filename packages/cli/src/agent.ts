@@ -6,6 +6,8 @@ import { note, paintNote, visible } from "./output.ts"
 import { CALL_NOT_FOUND, failureOf } from "./problem.ts"
 import { parseTenant, readSettings, type Settings } from "./settings.ts"
 
+/** In place of a tenant. */
+export const ALL_TENANTS = "*"
 const ANSWER_MS_MAX = 30_000
 const WITHOUT_TLS = "the key goes over the network as plain text: use https"
 
@@ -46,14 +48,24 @@ export class Agent extends Context.Service<
 
 /** Gives a command the service. */
 export const withAgent = <const Name extends string, Input, E, R, C>(command: Command.Command<Name, Input, C, E, R>) =>
-  Command.provideEffect(command, Agent, makeAgent)
+  Command.provideEffect(command, Agent, makeAgent(parseTenant))
+
+/** The same for a command to which all tenants are one, too: `*`. */
+export const withAgentOfAll = <const Name extends string, Input, E, R, C>(
+  command: Command.Command<Name, Input, C, E, R>
+) =>
+  Command.provideEffect(
+    command,
+    Agent,
+    makeAgent((text) => (text === ALL_TENANTS ? text : parseTenant(text)))
+  )
 
 /** The address of the tenant's calls, and of what is below it. */
 export const callsOf = ({ tenant }: Settings, ...rest: ReadonlyArray<string>): string =>
   ["/api/tenants", tenant, "service-calls", ...rest.map(encodeURIComponent)].join("/")
 
-const makeAgent = Effect.gen(function* () {
-  const given = yield* readSettings
+const makeAgent = Effect.fnUntraced(function* (parse: typeof parseTenant) {
+  const given = yield* readSettings(parse)
   const { url, key } = given
   if (key !== undefined && isReadableOnTheWay(url)) yield* note(`${paintNote("yellow", "warning")}: ${WITHOUT_TLS}`)
   const authorization = key === undefined ? {} : { authorization: `Bearer ${Redacted.value(key)}` }

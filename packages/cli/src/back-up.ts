@@ -1,9 +1,15 @@
-import { closeSync, fsyncSync, linkSync, lstatSync, openSync, renameSync, rmSync } from "node:fs"
+import { closeSync, fsyncSync, linkSync, lstatSync, openSync, renameSync, rmSync, statfsSync } from "node:fs"
 import { constants, setPriority } from "node:os"
 import { dirname, resolve } from "node:path"
 import { sizeOf, syncFolder } from "@event-service-agent/adapters/sqlite/database-files"
-import { damageOf, openDatabase, schemaVersionOf } from "./database.ts"
+import { damageOf, openDatabase, schemaVersionOf, usedBytesOf } from "./database.ts"
 import { type SentMeanwhile, watchSends } from "./sent-meanwhile.ts"
+
+const MEBIBYTE = 1_048_576
+/** Bytes that stay free beside a copy at least. */
+const SPARE_BYTES_MIN = 64 * MEBIBYTE
+/** The same, as a part of the copy. */
+const SPARE_PART = 1 / 10
 
 /** Something is there already, and stays. */
 export class AlreadyThere extends Error {}
@@ -30,6 +36,7 @@ export const backUp = (path: string, file: string): Backup => {
   const partial = `${file}.partial-${process.pid}`
   create(partial)
   try {
+    refuseFull(dirname(resolve(file)), usedBytesOf(source))
     source.prepare("VACUUM INTO ?").run(partial)
     const schemaVersion = check(partial)
     sync(partial)
@@ -51,6 +58,25 @@ const create = (partial: string): void => {
     throw new Error(`nothing can be written into ${resolve(dirname(partial))}: ${why}`)
   }
 }
+
+/**
+ * Bytes that have to be free for a copy of so many: while it is made the service goes on writing, often on the same disk,
+ * and its write-ahead log only grows until then. On a full disk it would refuse submissions.
+ */
+export const bytesFor = (copy: number): number => copy + Math.max(SPARE_BYTES_MIN, Math.ceil(copy * SPARE_PART))
+
+const refuseFull = (folder: string, copy: number): void => {
+  const { blocks, bavail, bsize } = statfsSync(folder)
+  const free = bavail * bsize
+  // Without blocks it is one without an end, or one that does not tell.
+  if (blocks === 0 || free >= bytesFor(copy)) return
+  const needed = `${inMebibytes(bytesFor(copy))} are needed, ${inMebibytes(copy)} for the copy and the rest to stay free`
+  throw new Error(
+    `${folder} has ${inMebibytes(free, Math.floor)} free; ${needed}. Make room there, or choose a folder on another disk`
+  )
+}
+
+const inMebibytes = (bytes: number, round = Math.ceil): string => `${round((bytes / MEBIBYTE) * 10) / 10} MiB`
 
 const refuseExisting = (file: string): void => {
   if (lstatSync(file, { throwIfNoEntry: false }) !== undefined) {

@@ -29,3 +29,9 @@ export const schemaVersionOf = (database: Database): { readonly stored: number; 
   stored: Number(readPragma(database, "user_version")),
   known: migrations.length
 })
+
+/** Bytes that a copy without the free pages has at most; what is only in the write-ahead log yet counts, too. */
+export const usedBytesOf = (database: Database): number => {
+  const read = (name: string) => Number(readPragma(database, name))
+  return (read("page_count") - read("freelist_count")) * read("page_size")
+}

@@ -2,7 +2,8 @@ import { Option } from "effect"
 import { Argument, Flag } from "effect/cli"
 import { DURATION_HINT, MOMENT_HINT, parseDuration, parseMoment } from "./times.ts"
 
-const STATUSES = ["Submitted", "Scheduled", "Running", "Succeeded", "Failed", "Cancelled"] as const
+/** States of a call. */
+export const STATUSES = ["Submitted", "Scheduled", "Running", "Succeeded", "Failed", "Cancelled"] as const
 /** Seconds that the service waits at most. */
 const WAIT_S_MAX = 60
 const DATABASE_DEFAULT = "data/event_service.db"

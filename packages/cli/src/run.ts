@@ -1,20 +1,23 @@
 import { Cause, Effect, FileSystem, Layer, Path, Stdio, Terminal } from "effect"
-import { CliConfig, CliError, CliOutput, Command, GlobalFlag } from "effect/cli"
+import { CliConfig, CliError, CliOutput, Command } from "effect/cli"
 import { ChildProcessSpawner } from "effect/process"
 import manifest from "../package.json" with { type: "json" }
-import { respell } from "./arguments.ts"
+import { asksForJson, respell } from "./arguments.ts"
 import { CommandFailed, EXIT } from "./failure.ts"
 import { note, paintNote, print, visible } from "./output.ts"
+import { BUILT_IN_FLAGS } from "./settings.ts"
 
 /** Runs the command that the arguments name. What fails is said on stderr before this fails with it. */
 export const run = <Name extends string, Input, E, Context>(
   root: Command.Command<Name, Input, Context, E, never>,
   args: ReadonlyArray<string>
-) =>
-  Command.runWith(root, { version: manifest.version })(respell(args)).pipe(
-    Effect.tapCause((cause) => explain(cause, args.includes("--json"))),
-    Effect.provide(Platform)
+) => {
+  const isJson = asksForJson(args)
+  return Command.runWith(root, { version: manifest.version })(respell(args)).pipe(
+    Effect.tapCause((cause) => explain(cause, isJson)),
+    Effect.provide(Layer.merge(Platform, CliOutput.layerPresenter(presenter(isJson))))
   )
+}
 
 /** The exit code of a program that ended with this. */
 export const endOf = (cause: Cause.Cause<unknown>): number => {
@@ -29,8 +32,8 @@ const explain = (cause: Cause.Cause<unknown>, isJson: boolean): Effect.Effect<vo
   if (CliError.isCliError(failure)) return Effect.void
   // Anything else is a bug, and shows where it is.
   if (!(failure instanceof CommandFailed)) return note(Cause.pretty(cause))
-  const { message, details = [], next, problem, exitCode } = failure
-  if (isJson) return note(JSON.stringify({ exitCode, message, details, ...(problem === undefined ? {} : { problem }) }))
+  if (isJson) return noteDocument(failure)
+  const { message, details = [], next } = failure
   return note(
     [
       `${paintNote("red", "error")}: ${message}`,
@@ -40,17 +43,28 @@ const explain = (cause: Cause.Cause<unknown>, isJson: boolean): Effect.Effect<vo
   )
 }
 
+/** A failure as programs read it. */
+const noteDocument = ({
+  exitCode,
+  message,
+  details = [],
+  problem
+}: Pick<CommandFailed, "exitCode" | "message" | "details" | "problem">): Effect.Effect<void> =>
+  note(JSON.stringify({ exitCode, message, details, ...(problem === undefined ? {} : { problem }) }))
+
 /** Help is data when it was asked for; what is wrong is said in two lines instead of a page. */
-const presenter: CliOutput.Presenter = {
+const presenter = (isJson: boolean): CliOutput.Presenter => ({
   present: (event) => {
     switch (event._tag) {
       case "Version":
         return print(`${event.name} ${event.version}`)
       case "Help": {
+        if (isJson && event.reason === "Implicit") return noteDocument(withoutCommand(event))
         const text = CliOutput.defaultFormatter({ colors: false }).formatHelpDoc(event.helpDoc)
         return event.reason === "Requested" ? print(text) : note(text)
       }
       case "InvalidInvocation":
+        if (isJson) return noteDocument(invalid(event.errors))
         return note(
           [
             ...event.errors.map((error) => `${paintNote("red", "error")}: ${visible(error.message, true)}`),
@@ -59,13 +73,24 @@ const presenter: CliOutput.Presenter = {
         )
     }
   }
+})
+
+/** The first line says what is wrong; what it suggests, and what else is wrong, follows. */
+const invalid = (errors: ReadonlyArray<CliError.NonShowHelpErrors>) => {
+  const lines = errors.flatMap((error) => visible(error.message, true).split("\n"))
+  const [message = "wrong use", ...details] = lines.map((line) => line.trim()).filter((line) => line !== "")
+  return { exitCode: EXIT.usage, message, details }
+}
+
+const withoutCommand = ({ commandPath, helpDoc }: CliOutput.Presenter.Help) => {
+  const names = (helpDoc.subcommands ?? []).flatMap(({ commands }) => commands.map(({ name }) => name))
+  return { exitCode: EXIT.usage, message: `${commandPath.join(" ")} needs a command`, details: [names.join(", ")] }
 }
 
 const unused = Effect.die(new Error("the command line uses none of this"))
 
 const Platform = Layer.mergeAll(
-  CliConfig.layer({ builtIns: [GlobalFlag.Help, GlobalFlag.Version] }),
-  CliOutput.layerPresenter(presenter),
+  CliConfig.layer({ builtIns: BUILT_IN_FLAGS }),
   FileSystem.layerNoop({}),
   Path.layer,
   Stdio.layerTest({}),

@@ -33,6 +33,9 @@ export const JsonFlag = GlobalFlag.Setting("json")({
     Flag.withDefault(false)
   )
 })
+/** What Effect has for every program, as far as it is of use here. */
+export const BUILT_IN_FLAGS = [GlobalFlag.Help, GlobalFlag.Version] as const
+/** Ours for every command. */
 export const GLOBAL_FLAGS = [UrlFlag, TenantFlag, KeyFlag, JsonFlag] as const
 
 export interface Settings {
@@ -47,11 +50,15 @@ export interface Settings {
   readonly spelled: string
 }
 
-/** Flags first, then the environment. A wrong flag is wrong use, a wrong variable is wrong configuration. */
-export const readSettings = Effect.gen(function* () {
+/**
+ * Flags first, then the environment. A wrong flag is wrong use, a wrong variable is wrong configuration.
+ *
+ * @param parse what may be meant by a tenant; `undefined` for what may not
+ */
+export const readSettings = Effect.fnUntraced(function* (parse: (text: string) => string | undefined) {
   const [urlFlag, tenantFlag, keyFlag, isJson] = yield* Effect.all([UrlFlag, TenantFlag, KeyFlag, JsonFlag])
   const url = yield* read(urlFlag, "--url", "ESA_URL", URL_DEFAULT, parseUrl, "an http or https address")
-  const tenant = yield* read(tenantFlag, "--tenant", "ESA_TENANT", TENANT_DEFAULT, parseTenant, "letters, digits, _, -")
+  const tenant = yield* read(tenantFlag, "--tenant", "ESA_TENANT", TENANT_DEFAULT, parse, "letters, digits, _, -")
   const given = Option.getOrElse(keyFlag, () => Redacted.make(process.env["ESA_API_KEY"] ?? ""))
   const hasKey = Redacted.value(given) !== ""
   if (hasKey && !/^[!-~]{1,512}$/.test(Redacted.value(given))) {

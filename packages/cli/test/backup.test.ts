@@ -1,3 +1,4 @@
+import { Database } from "bun:sqlite"
 import { copyFileSync, existsSync, readdirSync, statSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import {
@@ -10,10 +11,14 @@ import {
   TERMINAL
 } from "@event-service-agent/server/testing/client"
 import { countingTarget } from "@event-service-agent/server/testing/counting-target"
+import { itNeeds } from "@event-service-agent/server/testing/needs"
 import { removeLeftovers, Service, temporaryFolder } from "@event-service-agent/server/testing/process"
+import { removeSmallDisks, smallDisk, smallDiskMissing } from "@event-service-agent/server/testing/small-disk"
 import { damageOf, rowCounts } from "@event-service-agent/server/testing/stored"
 import { until } from "@event-service-agent/server/testing/until"
 import { afterAll, describe, expect, it } from "vitest"
+import { bytesFor } from "../src/back-up.ts"
+import { usedBytesOf } from "../src/database.ts"
 import { runEsa } from "./esa.ts"
 
 const TENANT = "demo"
@@ -28,9 +33,15 @@ const DUE = 200
 /** However busy the machine is: what is due meanwhile is not held up until the backup is through. */
 const LATENESS_RATIO_MAX = 8
 const LATENESS_MS_FLOOR = 50
-const TRIES_MAX = 3
+const TRIES_MAX = 6
+const MEBIBYTE = 1_048_576
+/** What a backup leaves free, in MiB; a new database is smaller than one. */
+const SPARE = 64
 
-afterAll(removeLeftovers)
+afterAll(() => {
+  removeLeftovers()
+  removeSmallDisks()
+})
 
 const call = (url: string, more: object = {}) => ({ name: "call", requestSpec: { method: "GET", url }, ...more })
 
@@ -153,11 +164,9 @@ describe("esa backup", () => {
           sent += JSON.parse(ran.stdout).sentMeanwhile.calls
         }
       })
-      expect(backups).toBeGreaterThan(0)
-      // They run one after the other.
-      expect(sent).toBeGreaterThan(0)
-      expect(sent).toBeLessThanOrEqual(DUE)
-      return { alone, under, isInTime: under < Math.max(alone, LATENESS_MS_FLOOR) * LATENESS_RATIO_MAX }
+      // Backups run one after the other, and see each send once at most.
+      const isSeen = sent > 0 && sent <= DUE
+      return { alone, under, sent, isInTime: isSeen && under < Math.max(alone, LATENESS_MS_FLOOR) * LATENESS_RATIO_MAX }
     }
     // What other programs do may delay the calls of one try. What a backup does would delay those of each.
     const tries = [await compare()]
@@ -179,6 +188,40 @@ describe("esa backup", () => {
     expect((await runEsa(["backup", join(folder.path, "no/such/folder.db"), "--db", service.dbPath])).exitCode).toBe(1)
     expect(readdirSync(folder.path)).toEqual(["there.db"])
     expect(existsSync(copy)).toBe(false)
+  })
+
+  itNeeds(smallDiskMissing(), "leaves free what the service needs, or is not made", async () => {
+    await using service = await Service.start()
+    const onDisk = async (megabytes: number) => {
+      using disk = smallDisk(megabytes)
+      const ran = await runEsa(["backup", join(disk.path, "copy.db"), "--db", service.dbPath, "--json"])
+      return { path: disk.path, left: readdirSync(disk.path), ...ran }
+    }
+    const refused = await onDisk(SPARE)
+    expect(refused).toMatchObject({ exitCode: 1, stdout: "", left: [] })
+    const { message } = JSON.parse(refused.stderr)
+    expect(message).toContain(`${refused.path} has ${SPARE} MiB free; 64.`)
+    expect(message).toMatch(/are needed, 0\.\d MiB for the copy and the rest to stay free\. Make room there/)
+    expect(await onDisk(SPARE + 1)).toMatchObject({ exitCode: 0, left: ["copy.db"] })
+    // One without an end, which tells of no space at all.
+    expect(await onDisk(0)).toMatchObject({ exitCode: 0, left: ["copy.db"] })
+  })
+
+  it("needs no space for what was deleted, but for what is only in the write-ahead log", () => {
+    using folder = temporaryFolder()
+    using database = new Database(join(folder.path, "any.db"))
+    database.run("PRAGMA journal_mode = WAL; CREATE TABLE t (x); INSERT INTO t VALUES (zeroblob(8 * 1048576))")
+    expect(usedBytesOf(database)).toBeGreaterThan(8 * MEBIBYTE)
+    expect(usedBytesOf(database)).toBeLessThan(9 * MEBIBYTE)
+    database.run("DELETE FROM t; PRAGMA wal_checkpoint(TRUNCATE)")
+    expect(statSync(join(folder.path, "any.db")).size).toBeGreaterThan(8 * MEBIBYTE)
+    expect(usedBytesOf(database)).toBeLessThan(MEBIBYTE)
+  })
+
+  it("leaves a tenth of its size free when it is large", () => {
+    expect(bytesFor(MEBIBYTE)).toBe((1 + SPARE) * MEBIBYTE)
+    expect(bytesFor(SPARE * 10 * MEBIBYTE)).toBe(SPARE * 11 * MEBIBYTE)
+    expect(bytesFor(10_000 * MEBIBYTE)).toBe(11_000 * MEBIBYTE)
   })
 
   it("does not become visible under its name before it is complete, and can be made while the service is away", async () => {

@@ -140,6 +140,22 @@ describe("esa republish", () => {
   })
 })
 
+const FLAGS_OF_ALL = ["--help", "--json", "--key", "--tenant", "--url", "--version"]
+
+/** What the script offers for the last word of the line, sorted; short flags are left out. */
+const completeInBash = (script: string, line: string): ReadonlyArray<string> => {
+  const words = line.split(" ")
+  const quoted = words.map((word) => `'${word}'`)
+  const asked = `
+    COMP_WORDS=(${quoted.join(" ")}) COMP_CWORD=${words.length - 1} COMP_LINE='${line}' COMP_POINT=${line.length}
+    _esa esa ${quoted.at(-1)} ${quoted.at(-2)} || exit 1
+    printf '%s\\n' "\${COMPREPLY[@]}"`
+  const ran = Bun.spawnSync(["bash", "--norc", "-u"], { stdin: new TextEncoder().encode(script + asked) })
+  expect({ line, exitCode: ran.exitCode, stderr: ran.stderr.toString() }).toEqual({ line, exitCode: 0, stderr: "" })
+  const offered = ran.stdout.toString().split("\n")
+  return offered.filter((word) => word !== "" && !/^-[^-]/.test(word)).toSorted()
+}
+
 describe("esa completions", () => {
   it("prints a script for each shell that knows the commands and their flags", async () => {
     const { done } = world
@@ -147,9 +163,56 @@ describe("esa completions", () => {
       const { stdout } = await done(["completions", shell])
       for (const word of ["dead-letters", "republish", "idempotency-key", "completions"]) expect(stdout).toContain(word)
     }
-    const bash = await done(["completions", "bash"])
-    const checked = Bun.spawnSync(["bash", "-n"], { stdin: new TextEncoder().encode(bash.stdout) })
-    expect(checked.exitCode).toBe(0)
+  })
+
+  it("completes in bash the flags of every command, and their choices", async () => {
+    const script = (await world.done(["completions", "bash"])).stdout
+    const offered = (line: string) => completeInBash(script, line)
+    expect(offered("esa --")).toEqual(FLAGS_OF_ALL)
+    expect(offered("esa why --")).toEqual(FLAGS_OF_ALL)
+    expect(offered("esa dead-letters list --")).toEqual(["--limit", ...FLAGS_OF_ALL].toSorted())
+    expect(offered("esa --json keys list --")).toEqual(FLAGS_OF_ALL.filter((flag) => flag !== "--json"))
+    expect(offered("esa list --te")).toEqual(["--tenant", "--text"])
+    // What stands apart from its flag is not the command.
+    expect(offered("esa --url http://a --tenant list call --on-u")).toEqual(["--on-unknown"])
+    expect(offered("esa de")).toEqual(["dead-letters"])
+    expect(offered("esa list --status ")).toEqual([
+      "cancelled",
+      "failed",
+      "running",
+      "scheduled",
+      "submitted",
+      "succeeded"
+    ])
+    expect(offered("esa watch --status f")).toEqual(["failed"])
+    expect(offered("esa keys create --scope ")).toEqual(["admin", "read", "submit"])
+    expect(offered("esa call --on-unknown ")).toEqual(["fail", "resend"])
+    expect(offered("esa completions f")).toEqual(["fish"])
+    // What is offered is taken.
+    expect(
+      await world.done(["list", "--status", "failed", "--status", "cancelled", "--tenant", "nobody"])
+    ).toMatchObject({ stdout: "" })
+  })
+
+  it("tells zsh and fish the same", async () => {
+    const { done } = world
+    const commands = [...(await done(["--help"])).stdout.matchAll(/^ {2}([a-z][a-z-]*) {2,}/gm)].map(([, name]) => name)
+    expect(commands.length).toBeGreaterThanOrEqual(13)
+    const zsh = (await done(["completions", "zsh"])).stdout
+    const fish = (await done(["completions", "fish"])).stdout
+    for (const flag of FLAGS_OF_ALL) {
+      for (const command of commands) {
+        const ofZsh = zsh.split(`_esa_${command?.replace("-", "_")}() {\n`)[1]?.split("\n}\n")[0]
+        expect({ command, ofZsh }).toEqual({ command, ofZsh: expect.stringContaining(`)${flag}[`) })
+        const ofFish = new RegExp(`-n '__fish_seen_subcommand_from ${command}; and .* -l ${flag.slice(2)} `)
+        expect({ command, flag, isThere: ofFish.test(fish) }).toEqual({ command, flag, isThere: true })
+      }
+      expect(zsh.split("_esa() {\n")[1]?.split("\n}\n")[0]).toContain(`)${flag}[`)
+      expect(fish).toMatch(new RegExp(`-n '__fish_use_subcommand; and .* -l ${flag.slice(2)} `))
+    }
+    expect(zsh).toMatch(/--status\[.*:value:\(submitted scheduled running succeeded failed cancelled\)'/)
+    expect(fish).toMatch(/-l scope .* -a 'read submit admin'/)
+    for (const script of [zsh, fish]) expect(script).not.toContain("no-help")
   })
 })
 
@@ -186,7 +249,12 @@ describe("esa keys", () => {
     const listed = documentsOf(await done(["keys", "list", "--tenant", "acme", "--json"], admin))
     expect(listed.map(({ keyId }) => keyId)).toContain(writer.keyId)
     expect(listed).toHaveLength(3)
-    expect(documentsOf(await done(["keys", "list", "--json"], admin)).length).toBeGreaterThan(2)
+    const all = documentsOf(await done(["keys", "list", "--json"], admin))
+    const ofAll = documentsOf(await done(["keys", "list", "--tenant", "*", "--json"], admin))
+    expect(ofAll).toMatchObject([{ tenantId: "*", scopes: expect.arrayContaining(["admin"]) }])
+    expect(all.length).toBe(listed.length + ofAll.length)
+    // Elsewhere it is no tenant, and nobody is asked.
+    expect((await esa(["list", "--tenant", "*"], admin)).stderr).toContain("--tenant is wrong")
     await done(["keys", "revoke", writer.keyId], admin)
     expect((await esa(["list", "--tenant", "acme"], as(writer.key))).exitCode).toBe(77)
     const lines = (await done(["keys", "list"], admin)).stdout.split("\n")

@@ -38,6 +38,28 @@ const WRONG = [
   "--tenant a/b list"
 ]
 
+const AS_JSON: ReadonlyArray<readonly [line: string, message: string]> = [
+  ["frobnicate --json", "frobnicate"],
+  ["--json frobnicate", "frobnicate"],
+  ["call --json", "method"],
+  ["list --status bogus --json", "--status"],
+  ["list --json --status bogus", "--status"],
+  ["dead-letters list --limit abc --json", "--limit"],
+  ["list --limit 0 --json=true", "--limit"],
+  // No word with a hyphen is the value of a flag before it.
+  ["list --text --json", "--text"],
+  ["--json --tenant a/b list", "--tenant"],
+  ["keys --json", "esa keys needs a command"],
+  ["--json", "esa needs a command"]
+]
+/** As a value, after two hyphens, or turned off. */
+const NOT_AS_JSON = [
+  "call GET http://a -- --json",
+  "list --status=--json",
+  "list --limit 0 --json=false",
+  "list --json no --limit 0"
+]
+
 describe("wrong use", () => {
   it.each([
     [["cal"], "call"],
@@ -59,6 +81,27 @@ describe("wrong use", () => {
       if (!isFine || ran.stderr.includes("s3cr3t")) wrong.push({ line, ...ran })
     })
     expect(wrong).toEqual([])
+  })
+
+  it("is one JSON document with --json, wherever that stands", async () => {
+    await sideBySide(AS_JSON, 4, async ([line, message]) => {
+      const ran = await runEsa(line.split(" "), { env: NOWHERE })
+      expect({ line, ...ran }).toMatchObject({ exitCode: 2, stdout: "", stderr: expect.stringMatching(/^\{.*\}\n$/) })
+      const document = JSON.parse(ran.stderr)
+      expect(document).toEqual({ exitCode: 2, message: expect.stringContaining(message), details: document.details })
+    })
+    const typo = JSON.parse((await runEsa(["cal", "--limi", "3", "--json"], { env: NOWHERE })).stderr)
+    expect(typo.message).toBe('Unknown subcommand "cal" for "esa"')
+    expect(typo.details.join(" ")).toMatch(/Did you mean.* call .*--limi/)
+    const group = JSON.parse((await runEsa(["keys", "--json"], { env: NOWHERE })).stderr)
+    expect(group.details).toEqual(["create, list, revoke"])
+  })
+
+  it("is text where --json is no flag", async () => {
+    await sideBySide(NOT_AS_JSON, 4, async (line) => {
+      const ran = await runEsa(line.split(" "), { env: NOWHERE })
+      expect({ line, ...ran }).toMatchObject({ exitCode: 2, stdout: "", stderr: expect.stringMatching(/^error: /) })
+    })
   })
 
   it("of no command at all shows help, beside the data", async () => {

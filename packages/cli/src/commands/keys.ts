@@ -1,7 +1,7 @@
 import type { Key, NewKey, NewKeyBody } from "@event-service-agent/api/representations"
 import { Effect, Option } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
-import { Agent, withAgent } from "../agent.ts"
+import { Agent, ALL_TENANTS, withAgent, withAgentOfAll } from "../agent.ts"
 import { CommandFailed, EXIT } from "../failure.ts"
 import { duration } from "../flags.ts"
 import { note, paint, print, visible } from "../output.ts"
@@ -12,9 +12,7 @@ type Listed = (typeof Key)["Encoded"]
 type Made = (typeof NewKey)["Encoded"]
 
 const KEYS = "/api/admin/keys"
-const SCOPES = ["read", "submit", "admin"] as const
-/** In place of a tenant. */
-const ALL_TENANTS = "*"
+export const SCOPES = ["read", "submit", "admin"] as const
 
 const scopes = Flag.String("scope").pipe(
   Flag.withMetavar("<scopes>"),
@@ -88,7 +86,14 @@ const list = Command.make(
     const now = Date.now()
     yield* print(items.map((key) => (settings.isJson ? JSON.stringify(key) : inOneLine(key, now))).join("\n"))
   })
-).pipe(Command.withDescription("List keys, the newest first: of all tenants, or of --tenant"), withAgent)
+).pipe(
+  Command.withDescription("List keys, the newest first: every one, or those of --tenant"),
+  Command.withExamples([
+    { command: "esa keys list --tenant acme", description: "Those of a tenant" },
+    { command: "esa keys list --tenant '*'", description: "Those for all tenants" }
+  ]),
+  withAgentOfAll
+)
 
 const revoke = Command.make(
   "revoke",
