@@ -39,8 +39,8 @@ export interface Sent {
 
 /**
  * Makes what accepts submissions, and repetitions of calls, durably: once it returns, the call is stored and on its way.
- * Same key, same call. It fails with `InvalidRequest`, `IdempotencyKeyReused`, `RequestNotKept`, `QuotaExceeded` or
- * `StorageError`.
+ * Same key, same call. It fails with `InvalidRequest`, `IdempotencyKeyReused`, `RequestNotKept`, `QuotaExceeded`,
+ * `ContentTooLarge` or `StorageError`.
  */
 export const makeAcceptSubmission = Effect.fnUntraced(function* (limits: TenantLimits = NO_LIMITS) {
   // So that the first one is seen as such: a series that begins at 1 has not grown.

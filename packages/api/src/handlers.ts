@@ -5,7 +5,7 @@ import {
 } from "@event-service-agent/orchestration/ports/service-call-reader"
 import { EventBusPort } from "@event-service-agent/platform/event-bus"
 import { Outbox } from "@event-service-agent/platform/outbox"
-import type { Transaction } from "@event-service-agent/platform/transaction"
+import { Transaction } from "@event-service-agent/platform/transaction"
 import type { CorrelationId, ServiceCallKey, TenantId } from "@event-service-agent/schemas/ids"
 import { DateTime, Effect, Option, Stream } from "effect"
 import { type HttpServerRequest, HttpServerResponse } from "effect/http"
@@ -33,7 +33,7 @@ import {
 import { CancelBody, ResendBody, TagsBody } from "./representations.ts"
 import { decode, problemOf, withServices } from "./serving.ts"
 import { setServiceCallTags } from "./set-service-call-tags.ts"
-import { orUnavailable } from "./storage-trouble.ts"
+import { orUnavailable, troubleOf } from "./storage-trouble.ts"
 import { type Caps, whyOf } from "./why.ts"
 
 /**
@@ -158,6 +158,7 @@ export const layerServiceCalls = (caps: Caps, limits: TenantLimits) =>
             const reader = yield* ServiceCallReader
             const outbox = yield* Outbox
             const bus = yield* EventBusPort
+            const transaction = yield* Transaction
             const call = yield* getServiceCall(params)
             const [deadLetter] = yield* outbox.deadLettersOf(params)
             return whyOf({
@@ -167,6 +168,7 @@ export const layerServiceCalls = (caps: Caps, limits: TenantLimits) =>
               waiting: yield* reader.waiting(params),
               now: yield* DateTime.now,
               health: yield* bus.health,
+              storageTrouble: Option.map(yield* transaction.refusal, troubleOf),
               seesAll: (yield* Caller).tenantId === ALL_TENANTS
             })
           }, served)

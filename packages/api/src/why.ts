@@ -3,7 +3,7 @@ import type { PartHealth } from "@event-service-agent/platform/event-bus"
 import type { DeadLetter } from "@event-service-agent/platform/outbox"
 import { formatSpan } from "@event-service-agent/schemas/format-span"
 import { toMillis } from "@event-service-agent/schemas/time"
-import { DateTime } from "effect"
+import { DateTime, Option } from "effect"
 
 /** Calls that may be in flight, for all tenants together and for each. */
 export interface Caps {
@@ -17,6 +17,8 @@ export interface Known {
   readonly waiting: WaitingFacts
   readonly caps: Caps
   readonly now: DateTime.Utc
+  /** Why nothing can be written at the moment. */
+  readonly storageTrouble: Option.Option<string>
   /** What messages need on their way. */
   readonly health: ReadonlyArray<PartHealth>
   /** Whether who asks may know how much others have to do. */
@@ -26,6 +28,7 @@ export interface Known {
 
 /** Where a call may wait, and `done`. */
 export const GATES = [
+  "storage",
   "dead-letter",
   "queued",
   "broker",
@@ -59,11 +62,15 @@ interface AtGate {
   readonly numbers: Readonly<Record<string, number>>
 }
 
-const gateOf = ({ call, waiting, caps, now, health, seesAll, deadLetter }: Known): AtGate => {
+const gateOf = ({ call, waiting, caps, now, health, storageTrouble, seesAll, deadLetter }: Known): AtGate => {
   const troubleOf = (part: PartHealth["part"]) => health.find((one) => one.part === part)?.trouble
   const trouble = troubleOf("bus")
   if (call.outcome !== null) {
     return { gate: "done", summary: endOf(call), nextWakeUpAt: null, numbers: {} }
+  }
+  if (Option.isSome(storageTrouble)) {
+    const summary = `Waits for the storage, which refuses to write. ${storageTrouble.value}.`
+    return { gate: "storage", summary, nextWakeUpAt: null, numbers: {} }
   }
   if (deadLetter !== undefined) {
     const { consumer, attempts, error } = deadLetter

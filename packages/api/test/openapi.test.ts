@@ -65,6 +65,7 @@ describe("the OpenAPI document", () => {
       "500",
       "503"
     ])
+    expect(statusesOf(`post ${calls}/{serviceCallId}/resend`)).toEqual(statusesOf(`post ${calls}`))
     expect(statusesOf(`post ${calls}/{serviceCallId}/cancel`)).toEqual([
       "200",
       "202",

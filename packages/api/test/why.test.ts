@@ -1,4 +1,5 @@
 import { fromMillis } from "@event-service-agent/schemas/time"
+import { Option } from "effect"
 import { describe, expect, it } from "vitest"
 import { submitted } from "../src/read-service-calls.ts"
 import { type Known, whyOf } from "../src/why.ts"
@@ -18,6 +19,7 @@ const known = (change: Partial<Known>, call: Partial<Known["call"]> = {}): Known
   },
   caps: { total: 9, perTenant: 2 },
   now: fromMillis(2_000),
+  storageTrouble: Option.none(),
   health: [{ part: "bus", trouble: undefined }],
   seesAll: true,
   deadLetter: undefined,
@@ -46,6 +48,17 @@ describe("why", () => {
     const { waiting } = known({})
     const armed = { seesAll: false, waiting: { ...waiting, isDue: false } }
     expect(whyOf(known(armed, { status: "Scheduled" })).numbers).not.toHaveProperty("overdueTimers")
+  })
+
+  it("blames the storage for all that waits while it refuses to write", () => {
+    const full = { storageTrouble: Option.some("The disk is full") }
+    for (const status of ["Submitted", "Scheduled", "Running"] as const) {
+      const { gate, summary, nextWakeUpAt } = whyOf(known({ ...full, ...troubled("bus", "executors") }, { status }))
+      expect({ gate, nextWakeUpAt }).toEqual({ gate: "storage", nextWakeUpAt: null })
+      expect(summary).toContain("The disk is full")
+    }
+    const cancelled = { type: "Cancelled", reason: null } as const
+    expect(whyOf(known(full, { status: "Cancelled", outcome: cancelled })).gate).toBe("done")
   })
 
   it("blames executors only for calls that wait for one, and the broker for what waits for it", () => {

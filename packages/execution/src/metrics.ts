@@ -1,6 +1,6 @@
 import { FailureKind } from "@event-service-agent/schemas/outcome"
 import { Effect, Metric } from "effect"
-import type { AttemptOutcome } from "./domain/attempt.ts"
+import { type AttemptOutcome, type OpenAttempt, timeoutMsOf } from "./domain/attempt.ts"
 
 const DURATION_SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120]
 
@@ -9,7 +9,7 @@ const attempts = Metric.counter("esa_attempts_total", {
   incremental: true
 })
 const duration = Metric.histogram("esa_attempt_duration_seconds", {
-  description: "From the send to the end of the answer, of attempts that got one",
+  description: "From the send to the end of the answer; of attempts that timed out, their timeout",
   boundaries: DURATION_SECONDS
 })
 
@@ -20,10 +20,13 @@ export const beginCounting = Effect.forEach(
   { discard: true }
 )
 
-/** Counts an attempt that has ended. */
-export const countOutcome = Effect.fnUntraced(function* (outcome: AttemptOutcome) {
+/** Counts an attempt that has ended, and how long it took: a target that hangs must not look like one nobody calls. */
+export const countOutcome = Effect.fnUntraced(function* (attempt: OpenAttempt, outcome: AttemptOutcome) {
   const kind = outcome._tag === "Succeeded" ? "Succeeded" : outcome.errorMeta.kind
   yield* Metric.update(Metric.withAttributes(attempts, { outcome: kind }), 1)
-  const latencyMs = outcome._tag === "Succeeded" ? outcome.responseMeta.latencyMs : outcome.errorMeta.latencyMs
-  if (latencyMs !== undefined) yield* Metric.update(duration, latencyMs / 1_000)
+  const tookMs = kind === "Timeout" ? timeoutMsOf(attempt) : latencyMsOf(outcome)
+  if (tookMs !== undefined) yield* Metric.update(duration, tookMs / 1_000)
 })
+
+const latencyMsOf = (outcome: AttemptOutcome) =>
+  outcome._tag === "Succeeded" ? outcome.responseMeta.latencyMs : outcome.errorMeta.latencyMs

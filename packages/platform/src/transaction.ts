@@ -9,7 +9,8 @@ export const REFUSAL_MS = 10_000
 
 const commitUnits = Metric.histogram("esa_commit_units", {
   description: "Units of work that shared a commit, and with it one sync of the disk",
-  boundaries: Metric.exponentialBoundaries({ start: 1, factor: 2, count: 10 })
+  // To `COMMIT_BATCH_MAX`; the last one that is counted here is Infinity.
+  boundaries: Metric.exponentialBoundaries({ start: 1, factor: 2, count: 11 })
 })
 const commitSeconds = Metric.histogram("esa_commit_duration_seconds", {
   description: "From the begin of a commit until it is on the disk",

@@ -14,6 +14,7 @@ const STOP_TIMEOUT_MS = 1_000
 const RETRIES = 2
 const RETRY_MS = 1_000
 const MAY_PASS = new Set([429, 502, 503, 504])
+const RESULTS = ["sent", "failed", "dropped"] as const
 /** Between two log lines about exports that failed. */
 const TROUBLE_LOG_MS = 60_000
 
@@ -70,6 +71,8 @@ class NotTaken extends Data.TaggedError("NotTaken")<{ readonly reason: string; r
 const layerClient = Layer.effect(
   HttpClient.HttpClient,
   Effect.gen(function* () {
+    // So that the first of a kind is seen as one: a series that begins at 1 has not grown.
+    yield* Effect.forEach(RESULTS, (result) => count(result, 0), { discard: true })
     const client = yield* HttpClient.HttpClient
     const places = yield* Semaphore.make(EXPORTS_IN_FLIGHT_MAX)
     let loggedAt = Number.NEGATIVE_INFINITY
@@ -108,4 +111,5 @@ const layerClient = Layer.effect(
   })
 ).pipe(Layer.provide(FetchHttpClient.layer))
 
-const count = (result: string) => Metric.update(Metric.withAttributes(exports, { result }), 1)
+const count = (result: (typeof RESULTS)[number], times = 1) =>
+  Metric.update(Metric.withAttributes(exports, { result }), times)

@@ -15,6 +15,10 @@ const docs = (name: string) => readFileSync(join(import.meta.dirname, "../../../
 const namesIn = (text: string) =>
   new Set([...text.matchAll(/\besa_[a-z0-9_]+/g)].map(([name]) => name.replace(/_(bucket|sum|count)$/, "")))
 const documented = namesIn(docs("operations.md"))
+/** The alerts on a quantile of a histogram, and the value above which each fires. */
+const quantileAlerts = [
+  ...docs("operations.md").matchAll(/histogram_quantile\([\d.]+, rate\((\w+)_bucket\[\w+\]\)\) > ([\d.]+)/g)
+].map(([, name = "", above]) => ({ name, above: Number(above) }))
 /** Only there while spans are exported: see trace-export.test.ts. */
 const OF_EXPORTER = "esa_trace_exports_total"
 
@@ -60,7 +64,7 @@ const runCalls = async (env: Readonly<Record<string, string>>) => {
 }
 
 describe("/metrics", () => {
-  it("counts what has happened, and exports what the documents list, by the conventions of Prometheus", async () => {
+  it("counts what has happened, so that alerts can fire, and exports what the documents list, by the conventions of Prometheus", async () => {
     const { types, samples } = await runCalls({})
     expect(samples.get('esa_submissions_total{result="accepted"}')).toBe(4)
     expect(samples.get('esa_submissions_total{result="replayed"}')).toBe(1)
@@ -77,6 +81,15 @@ describe("/metrics", () => {
     expect(samples.get("esa_commit_units_count") ?? 0).toBeGreaterThan(3)
     expect(samples.get('esa_database_bytes{file="database"}') ?? 0).toBeGreaterThan(10_000)
     expect(samples.get('esa_messages_unhandled{consumer="orchestration"}')).toBe(0)
+    // A quantile is at most the largest bucket that has an end.
+    const histograms = [...types].flatMap(([name, type]) => (type === "histogram" ? [name] : []))
+    expect([...new Set(quantileAlerts.map(({ name }) => name))].sort()).toEqual(histograms.sort())
+    for (const { name, above } of quantileAlerts) {
+      const ends = [...samples.keys()].flatMap((sample) =>
+        sample.startsWith(`${name}_bucket{`) ? [Number(/le="([\d.]+)"/.exec(sample)?.[1] ?? 0)] : []
+      )
+      expect({ name, canFire: Math.max(...ends) > above }).toEqual({ name, canFire: true })
+    }
 
     const ofNats = [...documented].filter((name) => name.startsWith("esa_outbox_relay"))
     expect([...types.keys(), ...ofNats, OF_EXPORTER].sort()).toEqual([...documented].sort())

@@ -32,7 +32,7 @@ const performAll = async (service: Service, target: CountingTarget, calls: numbe
 
 const exportsOf = async (service: Service, result: string): Promise<number> => {
   const text = await (await service.fetch("/metrics")).text()
-  return Number(new RegExp(`^esa_trace_exports_total\\{result="${result}"\\} (\\d+)`, "m").exec(text)?.[1] ?? 0)
+  return Number(new RegExp(`^esa_trace_exports_total\\{result="${result}"\\} (\\d+)`, "m").exec(text)?.[1])
 }
 
 const warnings = (service: Service) =>
@@ -62,6 +62,8 @@ describe("the export of spans", () => {
     await using target = countingTarget()
     await using service = await Service.start({ ...(await closedEndpoint()), EGRESS_ALLOW: target.host })
     await performAll(service, target, 50)
+    // A result that has not been yet is told as zero: its first time is to be seen as growth.
+    expect([await exportsOf(service, "sent"), await exportsOf(service, "dropped")]).toEqual([0, 0])
     await until("an export has failed", async () => (await exportsOf(service, "failed")) > 0, WAIT_MS)
     expect(warnings(service).map(({ message }) => message)).toEqual([
       "spans are not exported but dropped, calls go on: the collector cannot be reached"
@@ -118,6 +120,7 @@ describe("the export of spans", () => {
     await service.fetch(callsOf(TENANT))
     const first = await until("an export has come", () => otel.exports[0], WAIT_MS)
     expect(first.path).toBe("/base/v1/traces")
+    expect([await exportsOf(service, "failed"), await exportsOf(service, "dropped")]).toEqual([0, 0])
     expect(first.headers.get("content-type")).toBe("application/x-protobuf")
     expect(first.text).toContain("GET /api/tenants/:tenantId/service-calls")
     expect(first.text).toContain("event-service-agent")

@@ -322,6 +322,10 @@ export const migrations: ReadonlyArray<string> = [
   END;
 
   CREATE INDEX api_keys_by_end ON api_keys (coalesce(min(revoked_at, expires_at), revoked_at, expires_at));
+  `,
+  // Databases that were made before it was part of the second migration lack it.
+  `
+  CREATE INDEX IF NOT EXISTS timer_schedules_of_tenant ON timer_schedules (tenant_id, due_at, service_call_id);
   `
 ]
 

@@ -1,7 +1,8 @@
 import { statSync } from "node:fs"
 import { logRetry } from "@event-service-agent/platform/storage-error"
+import { Transaction } from "@event-service-agent/platform/transaction"
 import { CONSUMERS } from "@event-service-agent/schemas/envelope"
-import { Clock, Effect, Layer, Metric } from "effect"
+import { Clock, Effect, Layer, Metric, Option } from "effect"
 import { ReadConnection } from "./database.ts"
 
 /** How old a figure may be that has to be looked up. */
@@ -11,6 +12,8 @@ const gauge = (name: string, description: string) => Metric.gauge(`esa_${name}`,
 
 const calls = gauge("service_calls", "Calls that have not ended: armed, due (waiting for a place) and running")
 const overdue = gauge("timers_overdue", "Timers whose time has come and that have not fired")
+const oldestOverdue = gauge("timers_oldest_overdue_age_seconds", "How long ago the timer that is overdue most was due")
+const refusing = gauge("storage_refusing", "1 while the storage refuses to write, otherwise 0")
 const oldestDue = gauge(
   "service_calls_oldest_due_age_seconds",
   "How long the call that was due first has waited for a place"
@@ -31,6 +34,7 @@ interface Counted {
 export const layer = Layer.effectDiscard(
   Effect.gen(function* () {
     const reader = yield* ReadConnection
+    const transaction = yield* Transaction
     const counting = (sql: string) => {
       const statement = reader.prepare<Counted>(sql)
       return (...bindings: ReadonlyArray<string | number>) =>
@@ -42,6 +46,9 @@ export const layer = Layer.effectDiscard(
     )
     const countDue = counting("SELECT count(*) AS count FROM service_calls WHERE is_due = 1")
     const countRunning = counting("SELECT count(*) AS count FROM service_calls WHERE status = 'Running'")
+    const overdueMost = reader.prepare<{ readonly at: number | null }>(
+      "SELECT min(due_at) AS at FROM timer_schedules WHERE due_at <= ?"
+    )
     const countOverdue = counting("SELECT count(*) AS count FROM timer_schedules WHERE due_at <= ?")
     const countUnhandled = counting("SELECT count(*) AS count FROM deliveries WHERE consumer = ?")
     const countDead = counting("SELECT count(*) AS count FROM dead_letters WHERE consumer = ?")
@@ -54,6 +61,8 @@ export const layer = Layer.effectDiscard(
     const ageOf = (now: number, at: number | null | undefined) => (at == null ? 0 : Math.max(0, now - at) / 1_000)
 
     const look = Effect.gen(function* () {
+      // Before it reads, which may fail then.
+      yield* Metric.update(refusing, Option.isSome(yield* transaction.refusal) ? 1 : 0)
       const now = yield* Clock.currentTimeMillis
       const set = (metric: typeof calls, attributes: Readonly<Record<string, string>>, value: number) =>
         Metric.update(Metric.withAttributes(metric, attributes), value)
@@ -62,6 +71,7 @@ export const layer = Layer.effectDiscard(
       yield* set(calls, { state: "due" }, due)
       yield* set(calls, { state: "running" }, yield* countRunning())
       yield* Metric.update(overdue, yield* countOverdue(now))
+      yield* Metric.update(oldestOverdue, ageOf(now, (yield* overdueMost.first(now))?.at))
       yield* Metric.update(oldestDue, ageOf(now, (yield* dueFirst.first())?.at))
       for (const consumer of CONSUMERS) {
         yield* set(unhandled, { consumer }, yield* countUnhandled(consumer))

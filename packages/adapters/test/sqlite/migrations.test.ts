@@ -1,4 +1,5 @@
 import { Database } from "bun:sqlite"
+import { createHash } from "node:crypto"
 import { describe, expect, it } from "vitest"
 import { APPLICATION_ID, migrate, migrations, readPragma } from "../../src/sqlite/migrations.ts"
 
@@ -10,8 +11,30 @@ const earlier = (version: number) => {
   return database
 }
 
+/** The beginning of the SHA-256 of each. A migration that was published is never edited: new ones are appended. */
+const PUBLISHED = [
+  "fa59aa7b048d4c53",
+  "43e2cdaeca75e48a",
+  "c6f92419004be4e1",
+  "5b85198a19f795af",
+  "6c66efe4694c20c6",
+  "f3b98b7d2aa705a9",
+  "1956022a1ace21f0",
+  "4bb8e9ce8a269f2d",
+  "1a7039396164b440",
+  "4566bb08f6858670",
+  "5acf95821bbab77b"
+]
+
 const schemaOf = (database: Database) =>
   database.query("SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY name").all()
+
+describe("the migrations", () => {
+  it("are those that were published, in their order", () => {
+    const hashes = migrations.map((sql) => createHash("sha256").update(sql).digest("hex").slice(0, 16))
+    expect(hashes).toEqual(PUBLISHED)
+  })
+})
 
 describe("an earlier database", () => {
   it("gets the schema of a new one, whatever version it has", () => {
@@ -21,6 +44,17 @@ describe("an earlier database", () => {
       using database = earlier(version)
       migrate(database)
       expect(readPragma(database, "user_version")).toBe(migrations.length)
+      expect(schemaOf(database)).toEqual(schemaOf(fresh))
+    }
+  })
+
+  it("gets the index that an edited migration has kept from it", () => {
+    using fresh = earlier(0)
+    migrate(fresh)
+    for (const version of [2, migrations.length - 1]) {
+      using database = earlier(version)
+      database.run("DROP INDEX timer_schedules_of_tenant")
+      migrate(database)
       expect(schemaOf(database)).toEqual(schemaOf(fresh))
     }
   })
@@ -113,7 +147,8 @@ describe("an earlier database", () => {
 
   it("counts what its calls hold, whatever was counted before", () => {
     const before = migrations.findIndex((sql) => sql.includes("CREATE TABLE stored_bytes"))
-    for (const version of [before, before + 1, migrations.length - 1]) {
+    const recounted = migrations.findIndex((sql) => sql.includes("DROP TRIGGER add_stored_bytes"))
+    for (const version of [before, before + 1, recounted, migrations.length - 1]) {
       using database = earlier(version)
       const row = "1, 'Scheduled', ?, ?, ?, ?, 1, 'fail', 0, 'k', 1, 1, 1, 0, ?"
       const insert = database.query(

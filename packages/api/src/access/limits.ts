@@ -2,7 +2,7 @@ import type { TenantId } from "@event-service-agent/schemas/ids"
 import { Clock, Effect } from "effect"
 import { HttpServerRespondable, HttpServerResponse } from "effect/http"
 import type { Usage } from "../ports/tenant-usage.ts"
-import { QuotaExceeded, RateLimited } from "../problem.ts"
+import { ContentTooLarge, QuotaExceeded, RateLimited } from "../problem.ts"
 import { makeTokenBuckets } from "./token-buckets.ts"
 
 /** What one tenant may take up; `null` is as much as there is. */
@@ -21,12 +21,21 @@ const RETRY_PENDING_SECONDS = 10
 const RETRY_BYTES_SECONDS = 3_600
 
 /**
- * The quota that one more call would exceed, if any.
+ * The quota that one more call would exceed, if any; `ContentTooLarge` when it would do so however long it waits.
  *
  * @param bytes that the call would add at once; its outcome comes later
  */
-export const exceededQuota = (limits: TenantLimits, usage: Usage, bytes: number): QuotaExceeded | undefined => {
+export const exceededQuota = (
+  limits: TenantLimits,
+  usage: Usage,
+  bytes: number
+): QuotaExceeded | ContentTooLarge | undefined => {
   const { pendingCalls, storedBytes } = limits
+  if (storedBytes !== null && bytes > storedBytes) {
+    return new ContentTooLarge({
+      detail: `This call would add ${bytes} bytes, and all calls of the tenant together may hold ${storedBytes} (QUOTA_STORED_BYTES): it will never fit. Send a smaller one, or ask the operator for more`
+    })
+  }
   if (pendingCalls !== null && usage.pendingCalls >= pendingCalls) {
     return new QuotaExceeded({
       detail: `The tenant has ${usage.pendingCalls} calls that have not ended, and may have ${pendingCalls}: wait until some have ended, or cancel some`,
@@ -60,7 +69,10 @@ export const makeLimitSubmissions = (limits: TenantLimits) => {
     Effect.catchIf(
       answered,
       (error): error is E & QuotaExceeded => error instanceof QuotaExceeded,
-      (error) => refusal(error, { name: POLICIES[error.limit], quota: error.quota })
+      (error) => {
+        const { limit, quota, used } = error
+        return refusal(error, { name: POLICIES[limit], quota }, Math.max(0, quota - used))
+      }
     )
 
   return <E, R>(tenantId: TenantId, answered: Effect.Effect<Answer, E, R>): Effect.Effect<Answer, E, R> => {
@@ -68,7 +80,7 @@ export const makeLimitSubmissions = (limits: TenantLimits) => {
     if (buckets === undefined || rate === null) return explained
     return Effect.flatMap(Clock.monotonicTimeNanos, (nanos) => {
       const left = buckets.take(tenantId, nanos)
-      if (left === undefined) return refusal(tooFast(rate), { name: SUBMISSIONS, quota: rate, windowSeconds: 1 })
+      if (left === undefined) return refusal(tooFast(rate), { name: SUBMISSIONS, quota: rate, windowSeconds: 1 }, 0)
       const headers = limitHeaders({ name: SUBMISSIONS, quota: rate, windowSeconds: 1 }, left)
       // What was refused for something else has its own headers.
       return Effect.map(explained, (answer) =>
@@ -95,11 +107,11 @@ const tooFast = (rate: number): RateLimited =>
     retryAfterSeconds: 1
   })
 
-const refusal = (problem: RateLimited | QuotaExceeded, policy: Policy) =>
+const refusal = (problem: RateLimited | QuotaExceeded, policy: Policy, left: number) =>
   Effect.map(HttpServerRespondable.toResponse(problem), (answer) =>
     HttpServerResponse.setHeaders(answer, {
       "retry-after": String(problem.retryAfterSeconds),
-      ...limitHeaders(policy, 0)
+      ...limitHeaders(policy, left)
     })
   )
 

@@ -63,6 +63,16 @@ describe("a quota", () => {
       quota: 1_000,
       used: 901
     })
+    expect(exceededQuota(limits, { pendingCalls: 0, storedBytes: 1 }, 1_000)).toMatchObject({ _tag: "QuotaExceeded" })
     expect(exceededQuota(NO_LIMITS, { pendingCalls: 1e9, storedBytes: 1e15 }, 1e6)).toBe(undefined)
+  })
+
+  it("says of a call that is larger than all of it that it will never fit, whatever else is used up", () => {
+    const limits = { ...NO_LIMITS, pendingCalls: 3, storedBytes: 1_000 }
+    for (const pendingCalls of [0, 3]) {
+      const exceeded = exceededQuota(limits, { pendingCalls, storedBytes: 0 }, 1_001)
+      expect(exceeded).toMatchObject({ _tag: "ContentTooLarge" })
+      expect(exceeded?.detail).toMatch(/would add 1001 bytes.* may hold 1000 .*never fit/)
+    }
   })
 })

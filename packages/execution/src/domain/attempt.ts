@@ -99,7 +99,8 @@ export const leaseMs = ({ startedAt, deadlineAt }: Pick<Lease, "startedAt" | "de
 export const sendTimeoutMs = (attempt: OpenAttempt, elapsedMs: number): number =>
   Math.min(timeoutMsOf(attempt), Math.floor(leaseMs(attempt) - elapsedMs))
 
-const timeoutMsOf = (attempt: OpenAttempt): number => leaseMs(attempt) - ATTEMPT_GRACE_MS
+/** Milliseconds that the call allows each of its attempts. */
+export const timeoutMsOf = (attempt: OpenAttempt): number => leaseMs(attempt) - ATTEMPT_GRACE_MS
 
 /**
  * Success is 200 to 299; every other status is a failure that certainly reached the target.

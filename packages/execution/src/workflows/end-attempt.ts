@@ -11,7 +11,7 @@ export const endAttempt = Effect.fnUntraced(function* (attempt: OpenAttempt, out
   if (!(yield* store.close(attempt.key, attempt.number, outcome))) return false
   const bus = yield* EventBusPort
   const unit = yield* UnitOfWork
-  unit.afterCommit(countOutcome(outcome))
+  unit.afterCommit(countOutcome(attempt, outcome))
   yield* bus.publish([outcomeMessage(attempt, outcome, yield* DateTime.now)])
   return true
 })

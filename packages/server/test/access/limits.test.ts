@@ -59,7 +59,15 @@ describe("a rate limit", () => {
         quota: rate
       })
     }
-    expect((await service.fetch(callsOf("globex"), json(call))).status).toBe(202)
+    const repeated = (tenant: string, body: RequestInit) =>
+      Promise.all(Array.from({ length: 10 * rate }, () => service.fetch(callsOf(tenant), body)))
+    const statusesOf = async (tenant: string, body: RequestInit) =>
+      new Set((await repeated(tenant, body)).map(({ status }) => status))
+    // Wrong fields count, what cannot be read does not.
+    expect(await statusesOf("wrong", json({ ...call, name: 1 }))).toEqual(new Set([422, 429]))
+    expect(await statusesOf("globex", { ...json({}), body: "{" })).toEqual(new Set([400]))
+    const other = await service.fetch(callsOf("globex"), json(call))
+    expect([other.status, other.headers.get("ratelimit")]).toEqual([202, `"submissions";r=${rate - 1};t=1`])
     // What was refused has left nothing behind.
     expect(rowCounts(service.dbPath)["submissions"]).toBe(accepted.length + 1)
     expect(await listAll(service, TENANT)).toHaveLength(accepted.length)
@@ -110,6 +118,9 @@ describe("a rate limit", () => {
       "SELECT count(*) AS changes FROM outbox WHERE type = 'ServiceCallTagsChanged'"
     )
     expect(events?.changes).toBe(changed.length)
+    // Wrong ones do not count.
+    const wrong = await Promise.all(Array.from({ length: 3 * rate }, () => setTags("", "wrong")))
+    expect(new Set(wrong.map(({ status }) => status))).toEqual(new Set([422]))
     // It takes from the tenant that the path names, also when there is no such call.
     expect((await setTags("other", "globex")).status).toBe(404)
 
@@ -204,10 +215,25 @@ describe("a quota of stored bytes", () => {
     expect(full.counted).toBeLessThanOrEqual(30_000)
     const refused = answers.find(({ status }) => status === 429)
     expect(refused?.headers.get("ratelimit-policy")).toBe('"stored-bytes";q=30000;qu="content-bytes"')
+    expect(refused?.headers.get("ratelimit")).toBe(`"stored-bytes";r=${30_000 - full.counted}`)
+    expect(refused?.headers.get("retry-after")).toBe("3600")
     const problem: { readonly detail: string } = (await refused?.json()) ?? { detail: "" }
     expect(problem).toMatchObject({ limit: "QUOTA_STORED_BYTES", used: full.counted })
     // What it takes a call for is what the call takes.
     expect(problem.detail).toContain(`this one would add ${full.counted / accepted},`)
+    for (const tenant of [TENANT, "globex"]) {
+      const large = callTo(target.url, { requestSpec: { method: "POST", url: target.url, body: "b".repeat(30_000) } })
+      const answer = await service.fetch(callsOf(tenant), json(large))
+      expect([answer.status, answer.headers.get("retry-after"), answer.headers.get("ratelimit")]).toEqual([
+        413,
+        null,
+        null
+      ])
+      const { detail, ...tooLarge }: { readonly detail: string } = await answer.json()
+      expect(tooLarge).toMatchObject({ type: "urn:event-service-agent:problem:content-too-large" })
+      expect(detail).toContain("all calls of the tenant together may hold 30000 (QUOTA_STORED_BYTES)")
+    }
+    expect(bytesOf(service, TENANT)).toEqual(full)
     const [tagged] = await listAll(service, TENANT)
     const tags = { ...json({ tags: ["a tag of 20 letters."] }), method: "PUT" }
     expect((await service.fetch(`${callsOf(TENANT)}/${tagged?.serviceCallId}/tags`, tags)).status).toBe(200)

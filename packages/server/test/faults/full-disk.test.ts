@@ -73,6 +73,11 @@ describe("a service on a full disk", () => {
         })
       }
       await expectReadable()
+      await until("the metrics tell", async () => {
+        const changed = { ...json({ tags: [`changed ${changes++}`] }), method: "PUT" }
+        await service.fetch(`${callsOf(TENANT)}/${first}/tags`, changed)
+        return (await (await service.fetch("/metrics")).text()).includes("\nesa_storage_refusing 1\n")
+      })
       const fullSince = performance.now()
       await until("it has been full for a while", () => performance.now() - fullSince > FULL_MS)
       expect(service.logs.filter(({ level }) => level === "WARN").length).toBeLessThan(WARNINGS_MAX)
