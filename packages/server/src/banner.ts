@@ -25,7 +25,7 @@ export const layer = (settings: Settings, echoPort: number | null) =>
             pid: process.pid,
             dbPath: settings.dbPath,
             bus: busOf(settings),
-            egress: egressOf(settings),
+            egress: egressOf(settings, echoPort),
             access: settings.isKeyed ? "keys" : "everyone",
             ...backlog
           }),
@@ -64,8 +64,13 @@ const warningsOf = ({ isKeyed, host, allowedHosts, sends, retention }: Settings)
 const busOf = ({ nats }: Settings): string =>
   nats === null ? "embedded" : `NATS JetStream at ${nats.servers.join(", ")}, prefix ${nats.prefix}`
 
-const egressOf = ({ egressAllow }: Settings): string =>
-  `public addresses only, exceptions: ${egressAllow.length === 0 ? "none" : `${egressAllow.length} by EGRESS_ALLOW`}`
+const egressOf = ({ egressAllow }: Settings, echoPort: number | null): string => {
+  const exceptions = [
+    ...(egressAllow.length === 0 ? [] : [`${egressAllow.length} by EGRESS_ALLOW`]),
+    ...(echoPort === null ? [] : [`the echo target on port ${echoPort}`])
+  ]
+  return `public addresses only, exceptions: ${exceptions.length === 0 ? "none" : exceptions.join(" and ")}`
+}
 
 const textOf = (
   url: URL,
@@ -90,7 +95,7 @@ const textOf = (
     `  access    ${access}`,
     `  store     ${settings.dbPath}, every 202 is on disk`,
     `  bus       ${busOf(settings)}`,
-    `  egress    ${egressOf(settings)}`,
+    `  egress    ${egressOf(settings, null)}`,
     ...echo,
     `  backlog   ${backlog.armedTimers} scheduled, ${backlog.dueCalls} due, ${backlog.runningCalls} running`,
     `  stop      Ctrl-C, or kill ${process.pid}; what is under way may finish`,

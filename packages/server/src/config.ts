@@ -78,11 +78,14 @@ const SWITCH: ReadonlyMap<string, boolean> = new Map([
   ["off", false]
 ])
 
+const LOG_FORMATS = ["pretty", "json", "logfmt"] as const
+
 const LOG_LEVELS: ReadonlyMap<string, LogLevel.LogLevel> = new Map([
   ["trace", "Trace"],
   ["debug", "Debug"],
   ["info", "Info"],
   ["warning", "Warn"],
+  ["warn", "Warn"],
   ["error", "Error"],
   ["none", "None"]
 ])
@@ -171,12 +174,7 @@ export const readSettings = Effect.fnUntraced(function* (environment: Environmen
       pendingCalls: readLimit("QUOTA_PENDING_CALLS", 1_000_000_000, "calls"),
       storedBytes: readLimit("QUOTA_STORED_BYTES", 999_999_999_999, "bytes")
     },
-    logFormat: read(
-      "LOG_FORMAT",
-      isTerminal ? "pretty" : "json",
-      oneOf(["pretty", "json", "logfmt"]),
-      "pretty, json or logfmt"
-    ),
+    logFormat: read("LOG_FORMAT", logFormatOf({}, isTerminal), oneOf(LOG_FORMATS), "pretty, json or logfmt"),
     logLevel: read(
       "LOG_LEVEL",
       "Info",
@@ -215,6 +213,10 @@ export const readSettings = Effect.fnUntraced(function* (environment: Environmen
   }
   return problems.length > 0 ? yield* new InvalidSettings({ problems }) : settings
 })
+
+/** The format of the log also where other settings are wrong. */
+export const logFormatOf = (environment: Environment, isTerminal: boolean): Settings["logFormat"] =>
+  oneOf(LOG_FORMATS)(environment["LOG_FORMAT"]?.trim() ?? "") ?? (isTerminal ? "pretty" : "json")
 
 export const isLoopback = (host: string): boolean =>
   host === "localhost" || host === "::1" || (isIP(host) === 4 && host.startsWith("127."))

@@ -92,7 +92,7 @@ const layerStorage = (dbPath: string) =>
     SqliteSubmissionStore.layer,
     SqliteTenantUsage.layer,
     SqliteWalTruncation.layer,
-    SqliteStorageMetrics.layer
+    Layer.provide(SqliteStorageMetrics.layer, SqliteTransaction.layer)
   ).pipe(Layer.provideMerge(SqliteDatabase.layer(dbPath)))
 
 /** Without a place no call is released. */

@@ -1,8 +1,9 @@
 import { styleText } from "node:util"
 import { Tracing } from "@event-service-agent/platform/tracing"
 import { MASK, redactText } from "@event-service-agent/schemas/redaction"
-import { Context, type Fiber, Formatter, Layer, Logger, References, Tracer } from "effect"
+import { Cause, Context, Effect, type Fiber, Formatter, Layer, Logger, References, Tracer } from "effect"
 import type { Settings } from "./config.ts"
+import { type LogOutput, standardOutput } from "./log-output.ts"
 
 /**
  * Log lines as objects. Lines that say what went wrong repeat errors of others, so what looks secret in them is masked;
@@ -58,16 +59,15 @@ const indented = (text: string): string =>
     .map((line) => `    ${visible(line)}`)
     .join("\n")
 
-/** Writes what one turn of the event loop logs at once: under load a write for each line costs more than the line. */
-export const toOutput = (lines: Logger.Logger<unknown, string>): Logger.Logger<unknown, void> => {
-  let waiting: Array<string> = []
-  const write = () => {
-    if (waiting.length > 0) console.log(waiting.join("\n"))
-    waiting = []
-  }
-  process.once("exit", write)
-  return Logger.map(lines, (line) => {
-    if (waiting.push(line) === 1) setImmediate(write)
+/** Writes lines, and after a gap how many are missing. */
+export const toOutput = (lines: Logger.Logger<unknown, string>, output: LogOutput): Logger.Logger<unknown, void> => {
+  let missing = 0
+  return Logger.make((options) => {
+    if (missing > 0) {
+      const message = [`${missing} lines before this one are missing: nobody read the log`]
+      if (output.write(lines.log({ ...options, message, logLevel: "Warn", cause: Cause.empty }))) missing = 0
+    }
+    if (!output.write(lines.log(options))) missing++
   })
 }
 
@@ -107,8 +107,24 @@ const paintLevel = (level: string): string => {
   return level === "ERROR" || level === "FATAL" ? styleText("red", level) : level
 }
 
+const FORMATS = { pretty: prettyLines, json: jsonLines, logfmt: logfmtLines }
+
 /** The log as the settings say. */
-export const layerLogs = ({ logFormat, logLevel }: Settings) => {
-  const formats = { pretty: prettyLines, json: jsonLines, logfmt: logfmtLines }
-  return Layer.merge(Logger.layer([toOutput(formats[logFormat])]), Layer.succeed(References.MinimumLogLevel, logLevel))
-}
+export const layerLogs = ({ logFormat, logLevel }: Settings) =>
+  Layer.merge(
+    Logger.layer([toOutput(FORMATS[logFormat], standardOutput())]),
+    Layer.succeed(References.MinimumLogLevel, logLevel)
+  )
+
+/**
+ * Says on the error output why there is no service, in the format of the log.
+ *
+ * @param message may have several lines, which people see as such
+ */
+export const tellFatal = (message: string, format: Settings["logFormat"]): Effect.Effect<void> =>
+  format === "pretty"
+    ? Effect.sync(() => console.error(message.split("\n").map(visible).join("\n")))
+    : Effect.provide(
+        Effect.logFatal(message),
+        Logger.layer([Logger.map(FORMATS[format], (line) => console.error(line))])
+      )

@@ -1,5 +1,6 @@
 import { monitorEventLoopDelay } from "node:perf_hooks"
 import { Effect, Layer, Metric } from "effect"
+import { standardOutput } from "./log-output.ts"
 
 const RESOLUTION_MS = 20
 /** Each figure is of the interval before it. */
@@ -11,6 +12,11 @@ const delay = (what: string) =>
     description: `How late the one thread came to what was to be done, in the last 5 seconds: ${what}`
   })
 const [p50, p99, max] = [delay("p50"), delay("p99"), delay("max")]
+
+const droppedLines = Metric.counter("esa_log_lines_dropped_total", {
+  description: "Lines of the log that nobody read in time, and that are lost",
+  incremental: true
+})
 
 /** The name that all programs give it. Counters begin at zero then. */
 const startTime = Metric.gauge("process_start_time_seconds", {
@@ -29,7 +35,12 @@ export const layer = Layer.effectDiscard(
       }),
       (started) => Effect.sync(() => started.disable())
     )
+    let told = 0
+    yield* Metric.update(droppedLines, 0)
     const note = Effect.gen(function* () {
+      const { dropped } = standardOutput()
+      yield* Metric.update(droppedLines, dropped - told)
+      told = dropped
       yield* Metric.update(p50, histogram.percentile(50) / NANOS)
       yield* Metric.update(p99, histogram.percentile(99) / NANOS)
       yield* Metric.update(max, histogram.max / NANOS)

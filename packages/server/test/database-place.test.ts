@@ -4,7 +4,7 @@ import { join } from "node:path"
 import { Effect } from "effect"
 import { afterAll, describe, expect, it } from "vitest"
 import { loadSecretKey } from "../src/secret-key.ts"
-import { removeLeftovers, runToEnd, Service, temporaryFolder } from "./process.ts"
+import { refusalOf, removeLeftovers, runToEnd, Service, temporaryFolder } from "./process.ts"
 
 afterAll(removeLeftovers)
 
@@ -57,10 +57,10 @@ describe("a DB_PATH where there can be no database", () => {
   it("is what the service ends with, in one line", async () => {
     using folder = folderOfMistakes()
     const dbPath = join(folder.path, "foreign.db")
-    const { exitCode, stderr } = await runToEnd(folder.path, { DB_PATH: dbPath })
-    expect(exitCode).toBe(1)
-    expect(stderr).toBe(
-      `cannot use the database ${dbPath}: it is a database of another program; choose another DB_PATH\n`
+    const refused = await runToEnd(folder.path, { DB_PATH: dbPath })
+    expect(refused.exitCode).toBe(1)
+    expect(refusalOf(refused)).toBe(
+      `FATAL cannot use the database ${dbPath}: it is a database of another program; choose another DB_PATH`
     )
   })
 })

@@ -107,6 +107,12 @@ export const runToEnd = async (folder: string, env: Environment = {}, command = 
   }
 }
 
+/** Why a start was refused: the message of the one line that it writes then. */
+export const refusalOf = ({ stderr }: Ended): string => {
+  const { level, message }: LogLine = JSON.parse(stderr)
+  return `${level} ${message}`
+}
+
 export interface Start {
   /** One that the caller owns; the program's own when absent. */
   readonly folder?: string

@@ -17,7 +17,7 @@ const all = (prefix: string, names: string) => names.split(" ").map((name) => pr
 
 /** Parts of the runtime that reach nobody: `Bun.serve` listens, while `Bun.file` also opens `s3:`. */
 const HARMLESS = new Set([
-  ...all("Bun.", "env gc hash nanoseconds semver serve sleep"),
+  ...all("Bun.", "env gc hash nanoseconds semver serve sleep stdout"),
   ...all("node:", "assert async_hooks buffer crypto events fs fs/promises os path perf_hooks process stream"),
   ...all("node:", "string_decoder timers timers/promises tty url util zlib"),
   ...all("node:net ", "BlockList isIP isIPv4 isIPv6"),
