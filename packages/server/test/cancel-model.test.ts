@@ -6,7 +6,7 @@ import { ANSWER_MS, inWorld, type World } from "./cancel-world.ts"
 
 const RUNS = 60
 const STEPS_MAX = 25
-const TIME_LIMIT_MS = 40_000
+const TIME_LIMIT_MS = 200_000
 const CALLS_MAX = 10
 const DUE_MS_MAX = 3_000
 /** Turns of other fibers before a cancellation, in a race. */
@@ -182,17 +182,13 @@ const follow = Effect.fnUntraced(function* (world: World, steps: ReadonlyArray<S
   }
 })
 
-it(
-  "cancels a call until it runs and never after, sends nothing of a cancelled one, and ends each once",
-  async () => {
-    const follows = (steps: ReadonlyArray<Step>) => inWorld((world) => follow(world, steps))()
-    const anySteps = fc.array(anyStep, { minLength: 4, maxLength: STEPS_MAX })
-    await fc.assert(fc.asyncProperty(anySteps, follows), {
-      numRuns: RUNS,
-      interruptAfterTimeLimit: TIME_LIMIT_MS,
-      markInterruptAsFailure: true
-    })
-    for (const [way, times] of Object.entries(seen)) expect({ way, isSeen: times > 0 }).toEqual({ way, isSeen: true })
-  },
-  2 * TIME_LIMIT_MS
-)
+it("cancels a call until it runs and never after, sends nothing of a cancelled one, and ends each once", async () => {
+  const follows = (steps: ReadonlyArray<Step>) => inWorld((world) => follow(world, steps))()
+  const anySteps = fc.array(anyStep, { minLength: 4, maxLength: STEPS_MAX })
+  await fc.assert(fc.asyncProperty(anySteps, follows), {
+    numRuns: RUNS,
+    interruptAfterTimeLimit: TIME_LIMIT_MS,
+    markInterruptAsFailure: true
+  })
+  for (const [way, times] of Object.entries(seen)) expect({ way, isSeen: times > 0 }).toEqual({ way, isSeen: true })
+})

@@ -23,8 +23,8 @@ const WAIT_MS_MAX = 60_000
 const LATER = "2999-01-01T00:00:00Z"
 const CALLS = 300
 /** Calls are due this long after the first submission, at least and at most. */
-const DUE_IN_MS_MIN = 1_000
-const DUE_IN_MS_MAX = 2_000
+const DUE_IN_MS_MIN = 3_000
+const DUE_IN_MS_MAX = 5_000
 /** Before or after its due time, at most, a call is cancelled. */
 const AROUND_MS = 150
 

@@ -12,6 +12,7 @@ const CALLS = 5_000
 const SUBMISSIONS = 60
 const SLOWER_MAX = 5
 const SLOWER_BY_MS = 20
+const TRIES_MAX = 5
 const LATER = "2999-01-01T00:00:00Z"
 const DAY_MS = 86_400_000
 /** What may be in a tag, a name or a URL, and breaks what does not encode it. */
@@ -104,7 +105,11 @@ const expectQuickBesideReaders = async (service: Service) => {
     Array.from({ length: 8 }, async () => (await service.fetch(`${callsOf("acme")}/export`)).body?.getReader())
   )
   for (const reader of readers) await reader?.read()
-  const beside = await submitMs()
+  let beside = await submitMs()
+  // What other programs do may slow down one round. What the readers do would slow down each.
+  for (let tries = 1; tries < TRIES_MAX && beside >= alone * SLOWER_MAX + SLOWER_BY_MS; tries++) {
+    beside = await submitMs()
+  }
   expect(beside).toBeLessThan(alone * SLOWER_MAX + SLOWER_BY_MS)
   // They get the rest all the same.
   const decoder = new TextDecoder()

@@ -114,7 +114,7 @@ describe.concurrent("a tenant's live events", () => {
   })
 
   it("begin anew for an id that retention has left behind, that is still to come, or that is none", async () => {
-    await using service = await Service.start({ RETENTION_EVENTS: "1s" })
+    await using service = await Service.start({ RETENTION_EVENTS: "5s" })
     await submit(service, "acme", callTo("https://example.com/", { dueAt: LATER }))
     const all = await LiveReader.open(service, "acme", { "last-event-id": "0" })
     await until("the call is seen", () => all.ofCalls.length === 2)
@@ -208,8 +208,7 @@ const followThroughKills = async (env: Environment) => {
   ])
   let isOver = false
 
-  const follow = async (tenant: string, all: Array<Live>) => {
-    const from = await until("the stream is open", () => LiveReader.open(service, tenant).catch(() => undefined))
+  const follow = async (tenant: string, all: Array<Live>, from: LiveReader) => {
     let [last] = from.seen.map(({ id }) => String(id))
     for (let reader = from; ; ) {
       const cutAt = performance.now() + random.between(1, 250)
@@ -227,7 +226,13 @@ const followThroughKills = async (env: Environment) => {
       )
     }
   }
-  const following = [...seen].map(([tenant, all]) => follow(tenant, all))
+  // What happens before they are open, they do not see.
+  const open = await Promise.all([...seen.keys()].map((tenant) => LiveReader.open(service, tenant)))
+  const following = [...seen].map(([tenant, all], index) => {
+    const from = open[index]
+    if (from === undefined) throw new Error(`no stream of ${tenant} is open`)
+    return follow(tenant, all, from)
+  })
 
   let submitted = 0
   const load = sideBySide(Array(LOAD_CALLS).keys(), 4, async (n) => {

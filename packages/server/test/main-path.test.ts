@@ -92,7 +92,8 @@ describe("the main path", () => {
       [`${closed.url}/gone`, { kind: "ConnectionFailed", sent: "no" }]
     ] as const
     for (const [url, error] of failures) {
-      const submission: Submission = { name: "failing", timeoutMs: 300, requestSpec: { method: "POST", url } }
+      const timeoutMs = url.endsWith("/silent") ? 2_000 : 30_000
+      const submission: Submission = { name: "failing", timeoutMs, requestSpec: { method: "POST", url } }
       const { serviceCallId } = await submit(service, "acme", submission)
       const detail = await until("the call has failed", async () => {
         const found = await detailOf(service, "acme", serviceCallId)

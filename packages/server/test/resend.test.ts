@@ -168,7 +168,7 @@ describe("a call that is repeated", () => {
   })
 
   it("is one more call for one key, whatever happens to its request and its time meanwhile", async () => {
-    const dueAt = new Date(Date.now() + 1_500).toISOString()
+    const dueAt = new Date(Date.now() + 5_000).toISOString()
     const { serviceCallId } = await submit(service, TENANT, secretCall({ dueAt }))
     await until("it is scheduled", async () => (await detailOf(service, TENANT, serviceCallId)).requestKept)
     const key = { "idempotency-key": "again" }

@@ -30,7 +30,7 @@ describe("the counts of a tenant's calls", () => {
     await using target = countingTarget(
       ({ path }) => new Response("ok", { status: path.startsWith("/fails") ? 500 : 200 })
     )
-    await using service = await Service.start({ EGRESS_ALLOW: target.host, RETENTION_FINISHED: "3s" })
+    await using service = await Service.start({ EGRESS_ALLOW: target.host, RETENTION_FINISHED: "10s" })
     expect(await statsOf(service, "acme")).toEqual({ total: 0, statuses: NONE, tags: [], overdue: 0 })
     const later = await submit(service, "acme", callTo(target.url, { dueAt: LATER, tags: ["a", "starred"] }))
     const other = await submit(service, "acme", callTo(target.url, { dueAt: LATER, tags: ["a"] }))
@@ -59,7 +59,7 @@ describe("the counts of a tenant's calls", () => {
       const { statuses } = await statsOf(service, "acme")
       return statuses.Succeeded === 1 && statuses.Failed === 1
     })
-    await until("what has ended is deleted", async () => (await statsOf(service, "acme")).total === 1, 30_000)
+    await until("what has ended is deleted", async () => (await statsOf(service, "acme")).total === 1, 60_000)
     expect(await statsOf(service, "acme")).toEqual({
       total: 1,
       statuses: { ...NONE, Scheduled: 1 },

@@ -33,7 +33,7 @@ const clientSpan = (flags = "01") => {
   return { traceId, spanId, traceparent: `00-${traceId}-${spanId}-${flags}` }
 }
 
-const inASecond = () => new Date(Date.now() + 1_000).toISOString()
+const soon = () => new Date(Date.now() + 4_000).toISOString()
 
 const submitTraced = async (service: Service, submission: Submission, traceparent?: string) => {
   const response = await service.fetch(
@@ -86,7 +86,7 @@ describe("with an exporter", () => {
     const client = clientSpan()
     const call = {
       name: "later",
-      dueAt: inASecond(),
+      dueAt: soon(),
       requestSpec: { method: "GET", url: `${target.url}/hook?n=1`, headers: { TraceParent: "auto" } }
     } as const
     const { serviceCallId, correlationId } = await submitTraced(service, call, client.traceparent)
@@ -139,7 +139,7 @@ describe("with an exporter", () => {
     await using service = await Service.start({ ...env, EXECUTE_HERE: "off" })
     await using _executor = await startExecutor(service.folder, { ...env, OTEL_SERVICE_NAME: "executor" })
     const client = clientSpan()
-    const call = { name: "far", dueAt: inASecond(), requestSpec: { method: "GET", url: target.url } } as const
+    const call = { name: "far", dueAt: soon(), requestSpec: { method: "GET", url: target.url } } as const
     const { serviceCallId } = await submitTraced(service, call, client.traceparent)
     await untilEnded(service, serviceCallId)
     await untilExported(otel, client.traceId, "send")
@@ -158,7 +158,7 @@ describe("with an exporter", () => {
     const client = clientSpan()
     const call = {
       name: "killed",
-      dueAt: new Date(Date.now() + 3_000).toISOString(),
+      dueAt: new Date(Date.now() + 8_000).toISOString(),
       requestSpec: { method: "POST", url: target.url }
     } as const
     const { serviceCallId } = await submitTraced(service, call, client.traceparent)
@@ -243,7 +243,7 @@ describe("without an exporter", () => {
     await using service = await Service.start({ EGRESS_ALLOW: target.host })
     const submitWith = async (headers?: Readonly<Record<string, string>>) => {
       const spec = { method: "GET", url: target.url, ...(headers === undefined ? {} : { headers }) } as const
-      const call = { name: "plain", dueAt: inASecond(), requestSpec: spec }
+      const call = { name: "plain", dueAt: soon(), requestSpec: spec }
       const { serviceCallId, correlationId } = await submitTraced(service, call, clientSpan().traceparent)
       await untilEnded(service, serviceCallId)
       const sent = onlyArrival(target.byKey.get(serviceCallId)).headers.get("traceparent")

@@ -48,7 +48,6 @@ describe.concurrent("a client that would wait for the outcome", () => {
   }
 
   it("gets it on a connection that is silent for longer than others may be", async () => {
-    const dueAt = new Date(Date.now() + SILENT_MS).toISOString()
     // Bun spares a request whose body it has read, so there is one without.
     const slow = await submit(service, TENANT, callTo("/slow", { dueAt: LATER, timeoutMs: 60_000 }))
     const path = `${callsOf(TENANT)}/${slow.serviceCallId}`
@@ -56,6 +55,7 @@ describe.concurrent("a client that would wait for the outcome", () => {
     const repeated = service
       .fetch(`${path}/resend`, { method: "POST", headers: { prefer: "wait=50" } })
       .then(({ status }) => status, String)
+    const dueAt = new Date(Date.now() + SILENT_MS).toISOString()
     const { status, headers, answer, tookMs } = await submitWith("wait=50", callTo("/ok", { dueAt }))
     expect({ status, applied: headers.get("preference-applied") }).toEqual({ status: 200, applied: "wait=50" })
     expect(answer.outcome).toMatchObject({ type: "Succeeded" })

@@ -8,7 +8,7 @@ import { type Armed, callOf, DAY, inWorld, SECOND, START, type World, YEAR } fro
 const RUNS = 25
 const STEPS = 8
 /** Ends the search for a smaller counterexample. */
-const TIME_LIMIT_MS = 30_000
+const TIME_LIMIT_MS = 200_000
 /** 10,000 timers over all runs. */
 const NEW_TIMERS_PER_STEP = 10_000 / RUNS / STEPS
 
@@ -112,16 +112,12 @@ const followModel = Effect.fnUntraced(function* (world: World, steps: ReadonlyAr
   expect(armed.size).toBe(0)
 })
 
-it(
-  "fires every timer once and none early, whatever the clock, the storage and the tenants do",
-  async () => {
-    const follows = (steps: ReadonlyArray<Step>) => inWorld((world) => followModel(world, steps))()
-    const anySteps = fc.array(anyStep, { minLength: STEPS, maxLength: STEPS })
-    await fc.assert(fc.asyncProperty(anySteps, follows), {
-      numRuns: RUNS,
-      interruptAfterTimeLimit: TIME_LIMIT_MS,
-      markInterruptAsFailure: true
-    })
-  },
-  2 * TIME_LIMIT_MS
-)
+it("fires every timer once and none early, whatever the clock, the storage and the tenants do", async () => {
+  const follows = (steps: ReadonlyArray<Step>) => inWorld((world) => followModel(world, steps))()
+  const anySteps = fc.array(anyStep, { minLength: STEPS, maxLength: STEPS })
+  await fc.assert(fc.asyncProperty(anySteps, follows), {
+    numRuns: RUNS,
+    interruptAfterTimeLimit: TIME_LIMIT_MS,
+    markInterruptAsFailure: true
+  })
+})

@@ -11,7 +11,6 @@ const START = Date.UTC(2027, 0, 1)
 const EVER = fromMillis(Date.UTC(9999, 0, 1))
 const PROPERTY_RUNS = 50
 /** Each run is a few commits, which cost a stored file some milliseconds. */
-const PROPERTY_TIMEOUT_MS = 30_000
 
 const uuid = (n: number) => `00000000-0000-7000-8000-${n.toString(16).padStart(12, "0")}`
 
@@ -165,8 +164,7 @@ export const timerStoreContract = (name: string, layer: Layer.Layer<TimerStore |
           }),
           layer
         )
-      ),
-      PROPERTY_TIMEOUT_MS
+      )
     )
   })
 }

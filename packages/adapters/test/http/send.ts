@@ -12,7 +12,7 @@ const program = Effect.gen(function* () {
   return yield* Effect.forEach(
     process.argv.slice(2),
     (url) =>
-      http.send({ method: "GET", url, headers }, { timeoutMs: 2_000 }).pipe(
+      http.send({ method: "GET", url, headers }, { timeoutMs: 30_000 }).pipe(
         Effect.map(({ status }) => String(status)),
         Effect.catch(({ kind, sent }) => Effect.succeed(`${kind} ${sent}`))
       ),

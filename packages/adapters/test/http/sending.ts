@@ -6,7 +6,7 @@ import { expect } from "vitest"
 /** Long enough for whatever is expected to end on its own. */
 export const ENOUGH_MS = 10_000
 /** For targets that would never come to an end. */
-export const SHORT_MS = 100
+export const SHORT_MS = 1_000
 
 export const send = Effect.fnUntraced(function* (request: RequestSpec, timeoutMs = ENOUGH_MS) {
   const http = yield* HttpClientPort

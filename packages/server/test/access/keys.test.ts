@@ -199,9 +199,9 @@ describe("keys", () => {
 
   it("close the streams that they opened, when they are revoked or expire, and no others", async () => {
     await using service = await startKeyed()
-    const expiresAt = new Date(Date.now() + 3_000).toISOString()
     const lasting = await makeKey(service, { tenantId: TENANT, scopes: ["read"], label: "lasting" })
     const revoked = await makeKey(service, { tenantId: TENANT, scopes: ["read"], label: "revoked" })
+    const expiresAt = new Date(Date.now() + 8_000).toISOString()
     const expiring = await makeKey(service, { tenantId: TENANT, scopes: ["read"], label: "expiring", expiresAt })
     await using goesOn = await LiveReader.open(service, TENANT, withKey(lasting.key))
     await using isRevoked = await LiveReader.open(service, TENANT, withKey(revoked.key))

@@ -131,8 +131,8 @@ export class World implements AsyncDisposable {
   /** Kills the program and the broker and starts both again. Returns when they were killed. */
   async crash(): Promise<number> {
     this.load.url = undefined
-    const at = Date.now()
     await Promise.all([this.service.kill("SIGKILL"), this.nats.kill()])
+    const at = Date.now()
     await this.nats.start()
     await this.service.restart()
     this.load.url = this.service.url
