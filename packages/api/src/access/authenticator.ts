@@ -39,6 +39,8 @@ export class Authenticator extends Context.Service<
     readonly lastUsed: (keyId: KeyId) => number | undefined
     /** To be called once a key is revoked: it is not remembered from then on. */
     readonly forget: (keyId: KeyId) => void
+    /** For a key whose revocation cannot be stored: it opens nothing as long as the process runs. */
+    readonly shut: (keyId: KeyId) => void
     /** Returns a moment after the key has expired or was revoked. */
     readonly ended: (keyId: KeyId) => Effect.Effect<void>
   }
@@ -68,6 +70,8 @@ export const makeAuthenticator = Effect.fnUntraced(function* (
   const remembered = new Map<string, Remembered>()
   /** Of keys that are in the store, so no more than these. */
   const lastUsed = new Map<KeyId, number>()
+  /** Keys in the store that are to open nothing, whatever is stored of them. */
+  const shut = new Set<KeyId>()
   /** Grows with each revocation: what was read before one is not remembered after it. */
   let revocations = 0
 
@@ -86,12 +90,18 @@ export const makeAuthenticator = Effect.fnUntraced(function* (
     const key = Option.getOrUndefined(yield* store.get(keyId))
     const isSecret = isEqual(hashOf(secret), key?.secretHash ?? NO_HASH)
     const now = yield* DateTime.now
-    if (key === undefined || !isSecret || !isLive(key, now)) return undefined
+    if (key === undefined || !isSecret || !isLive(key, now) || shut.has(keyId)) return undefined
     lastUsed.set(keyId, toMillis(now))
     const caller = { keyId, tenantId: key.tenantId, scopes: key.scopes }
     if (revocations === revocationsBefore) remember(name, key, caller)
     return caller
   })
+
+  const forget = (keyId: KeyId) => {
+    revocations++
+    lastUsed.delete(keyId)
+    for (const [name, { caller }] of remembered) if (caller.keyId === keyId) remembered.delete(name)
+  }
 
   return Authenticator.of({
     authenticate: (authorization) =>
@@ -109,10 +119,10 @@ export const makeAuthenticator = Effect.fnUntraced(function* (
         return key === undefined ? Effect.undefined : verify(name, key.keyId, key.secret)
       }),
     lastUsed: (keyId) => lastUsed.get(keyId),
-    forget: (keyId) => {
-      revocations++
-      lastUsed.delete(keyId)
-      for (const [name, { caller }] of remembered) if (caller.keyId === keyId) remembered.delete(name)
+    forget,
+    shut: (keyId) => {
+      shut.add(keyId)
+      forget(keyId)
     },
     ended: Effect.fnUntraced(function* (keyId) {
       while (true) {
@@ -121,7 +131,7 @@ export const makeAuthenticator = Effect.fnUntraced(function* (
           Effect.flatMap(
             Option.match({
               onNone: () => Effect.succeed(true),
-              onSome: (key) => Effect.map(DateTime.now, (now) => !isLive(key, now))
+              onSome: (key) => Effect.map(DateTime.now, (now) => !isLive(key, now) || shut.has(keyId))
             })
           ),
           Effect.catchCause((cause) =>

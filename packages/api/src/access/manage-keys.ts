@@ -30,12 +30,21 @@ export const createKey = Effect.fn("Api.createKey")(function* (body: typeof NewK
   return { ...key, key: formatKey(whole) }
 })
 
-/** From when it returns on, the key opens nothing. It fails with `KeyNotFound` or `StorageError`. */
+/**
+ * From when it returns on, the key opens nothing. It fails with `KeyNotFound`, or with `StorageError` when that cannot be
+ * stored: then it holds for as long as the process runs.
+ */
 export const revokeKey = Effect.fn("Api.revokeKey")(function* (keyId: KeyId) {
   const store = yield* ApiKeyStore
   const transaction = yield* Transaction
   const authenticator = yield* Authenticator
-  const isKnown = yield* transaction.run(store.revoke(keyId, yield* DateTime.now))
+  const isKnown = yield* transaction.run(store.revoke(keyId, yield* DateTime.now)).pipe(
+    Effect.tapError(() =>
+      Effect.map(store.get(keyId), (key) => {
+        if (Option.isSome(key)) authenticator.shut(keyId)
+      })
+    )
+  )
   authenticator.forget(keyId)
   if (!isKnown) return yield* new KeyNotFound({ detail: "The keys are listed at /api/admin/keys" })
 })

@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs"
 import { join } from "node:path"
 import type { Key, NewKey, NewKeyBody } from "@event-service-agent/api/representations"
 import { json } from "../client.ts"
-import { type Environment, Service } from "../process.ts"
+import { type Environment, Service, type Start } from "../process.ts"
 
 export type MadeKey = (typeof NewKey)["Encoded"]
 export type ListedKey = (typeof Key)["Encoded"]
@@ -15,7 +15,8 @@ export const adminKeyFileOf = ({ folder }: Service): string => join(folder, "adm
 /** The key that the first start made. */
 export const adminKeyOf = (service: Service): string => readFileSync(adminKeyFileOf(service), "utf8").trim()
 
-export const startKeyed = (env: Environment = {}): Promise<Service> => Service.start({ AUTH: "on", ...env })
+export const startKeyed = (env: Environment = {}, how: Start = {}): Promise<Service> =>
+  Service.start({ AUTH: "on", ...env }, how)
 
 /** Makes a key, expecting 201. */
 export const makeKey = async (

@@ -1,8 +1,10 @@
 import { rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { afterAll, describe, expect } from "vitest"
+import { adminKeyOf, type MadeKey, makeKey, startKeyed, withKey } from "../access/keyed-service.ts"
 import { callsOf, json, listAll, sideBySide, TERMINAL } from "../client.ts"
 import { countingTarget } from "../counting-target.ts"
+import { LiveReader } from "../live-reader.ts"
 import { removeLeftovers, Service } from "../process.ts"
 import { damageOf, stored } from "../stored.ts"
 import { until } from "../until.ts"
@@ -12,6 +14,7 @@ import { removeSmallDisks, smallDisk, smallDiskMissing } from "./small-disk.ts"
 const TENANT = "acme"
 const DISK_MEGABYTES = 12
 const FILLER_BYTES = 4_000_000
+const URL = "https://example.com/"
 const BODY = "x".repeat(10_000)
 const CLIENTS = 8
 /** Refusals after which the disk is full for all. */
@@ -107,6 +110,39 @@ describe("a service on a full disk", () => {
       const ends = "SELECT count(*) AS ends FROM outbox WHERE type IN ('ServiceCallSucceeded', 'ServiceCallFailed')"
       expect(stored(service.dbPath, ends)).toEqual([{ ends: acknowledged.length }])
       expect(damageOf(service.dbPath)).toEqual([])
+    }
+  )
+})
+
+describe("a key", () => {
+  itNeeds(
+    smallDiskMissing(),
+    "opens nothing from its revocation on, also where that cannot be stored yet",
+    async () => {
+      using disk = smallDisk(DISK_MEGABYTES)
+      await using service = await startKeyed({}, { folder: disk.path })
+      const admin = withKey(adminKeyOf(service))
+      const keys: Array<MadeKey> = []
+      for (let n = 0; n < 16; n++) {
+        keys.push(await makeKey(service, { tenantId: TENANT, scopes: ["submit", "read"], label: `key ${n}` }))
+      }
+      const submission = { name: "a call", dueAt: "2999-01-01T00:00:00Z", requestSpec: { method: "GET", url: URL } }
+      for (let refusals = 0; refusals < REFUSALS; ) {
+        const answer = await service.fetch(callsOf(TENANT), json({ ...submission, name: BODY.slice(0, 200) }, admin))
+        if (answer.status === 503) refusals++
+      }
+      // Small changes may find room for a while.
+      for (const { key, keyId } of keys) {
+        await using stream = await LiveReader.open(service, TENANT, withKey(key))
+        const { status } = await service.fetch(`/api/admin/keys/${keyId}`, { method: "DELETE", headers: admin })
+        expect((await service.fetch(callsOf(TENANT), { headers: withKey(key) })).status).toBe(401)
+        if (status === 503) {
+          await until("its stream ends", () => stream.hasEnded)
+          return
+        }
+        expect(status).toBe(204)
+      }
+      throw new Error("there was room for everything")
     }
   )
 })
