@@ -4,7 +4,7 @@ import { join } from "node:path"
 import { Effect } from "effect"
 import { afterAll, describe, expect, it } from "vitest"
 import { loadSecretKey } from "../src/secret-key.ts"
-import { refusalOf, removeLeftovers, runToEnd, Service, temporaryFolder } from "./process.ts"
+import { fatalMessageOf, removeLeftovers, runToEnd, Service, temporaryFolder } from "./process.ts"
 
 afterAll(removeLeftovers)
 
@@ -59,7 +59,7 @@ describe("a DB_PATH where there can be no database", () => {
     const dbPath = join(folder.path, "foreign.db")
     const refused = await runToEnd(folder.path, { DB_PATH: dbPath })
     expect(refused.exitCode).toBe(1)
-    expect(refusalOf(refused)).toBe(
+    expect(fatalMessageOf(refused)).toBe(
       `FATAL cannot use the database ${dbPath}: it is a database of another program; choose another DB_PATH`
     )
   })

@@ -108,7 +108,7 @@ export const runToEnd = async (folder: string, env: Environment = {}, command = 
 }
 
 /** Why a start was refused: the message of the one line that it writes then. */
-export const refusalOf = ({ stderr }: Ended): string => {
+export const fatalMessageOf = ({ stderr }: Ended): string => {
   const { level, message }: LogLine = JSON.parse(stderr)
   return `${level} ${message}`
 }

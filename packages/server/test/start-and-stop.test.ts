@@ -5,7 +5,7 @@ import { afterAll, describe, expect, it } from "vitest"
 import { callsOf, countOf, detailOf, json, listAll, type Submission, submit, TERMINAL } from "./client.ts"
 import { type CountingTarget, countingTarget } from "./counting-target.ts"
 import { freePort } from "./free-port.ts"
-import { refusalOf, removeLeftovers, runToEnd, Service, temporaryFolder } from "./process.ts"
+import { fatalMessageOf, removeLeftovers, runToEnd, Service, temporaryFolder } from "./process.ts"
 import { damageOf, rowCounts, stored } from "./stored.ts"
 import { until } from "./until.ts"
 
@@ -36,10 +36,10 @@ describe("a start that is refused", () => {
     const refused = await runToEnd(folder.path, wrong)
     const { exitCode, stdout, stderr } = refused
     expect(exitCode).toBe(EXIT_CONFIG)
-    for (const key of Object.keys(wrong)) expect(refusalOf(refused)).toContain(`\n  ${key} is `)
+    for (const key of Object.keys(wrong)) expect(fatalMessageOf(refused)).toContain(`\n  ${key} is `)
     expect(stderr).toContain("Entry 2")
     expect(stderr).toContain("Entry 3")
-    expect(refusalOf(refused).split("\n")).toHaveLength(1 + Object.keys(wrong).length)
+    expect(fatalMessageOf(refused).split("\n")).toHaveLength(1 + Object.keys(wrong).length)
     const shown = await runToEnd(folder.path, { ...wrong, LOG_FORMAT: "pretty" })
     expect(shown.stderr).toContain("The service cannot start with these settings:\n  HOST is wrong")
     expect(stdout + stderr).not.toMatch(/c4nary|99999|169\.254/)
@@ -51,7 +51,7 @@ describe("a start that is refused", () => {
     const withPassword = { NATS_URL: "nats://me:c4nary@127.0.0.1:4222", NATS_PREFIX: "a.b", NATS_REPLICAS: "9" }
     const first = await runToEnd(folder.path, withPassword)
     expect(first.exitCode).toBe(EXIT_CONFIG)
-    for (const key of Object.keys(withPassword)) expect(refusalOf(first)).toContain(`\n  ${key} is wrong`)
+    for (const key of Object.keys(withPassword)) expect(fatalMessageOf(first)).toContain(`\n  ${key} is wrong`)
     expect(first.stdout + first.stderr).not.toContain("c4nary")
     const { exitCode, stderr } = await runToEnd(folder.path, { EXECUTE_HERE: "off" })
     expect(exitCode).toBe(EXIT_CONFIG)
@@ -71,7 +71,8 @@ describe("a start that is refused", () => {
       const refused = await runToEnd(folder.path, { DB_PATH: dbPath, LOG_FORMAT: format })
       expect(refused.stderr.trimEnd()).not.toMatch(/[^\P{Cc}\n]/u)
       if (format !== "pretty") expect(refused.stderr.trimEnd().split("\n")).toHaveLength(1)
-      if (format === "json") expect(refusalOf(refused)).toMatch(/^FATAL cannot use the database .*: it is no database/s)
+      if (format === "json")
+        expect(fatalMessageOf(refused)).toMatch(/^FATAL cannot use the database .*: it is no database/s)
       if (format === "logfmt") expect(refused.stderr).toMatch(/level=FATAL.* message="cannot use the database /)
     }
   })

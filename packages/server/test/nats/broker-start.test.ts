@@ -7,7 +7,7 @@ import { afterAll, describe, expect } from "vitest"
 import { submit } from "../client.ts"
 import { countingTarget } from "../counting-target.ts"
 import { itNeeds } from "../faults/needs.ts"
-import { removeLeftovers, runToEnd, Service, temporaryFolder } from "../process.ts"
+import { fatalMessageOf, removeLeftovers, runToEnd, Service, temporaryFolder } from "../process.ts"
 import { until } from "../until.ts"
 import { missingNats, NatsServer } from "./nats-server.ts"
 import { EXIT_CONFIG, performs, refusalOf } from "./starting.ts"
@@ -53,7 +53,7 @@ describe("a start over NATS", () => {
         cpSync(join(folder.path, "secret.key"), join(copy.path, "secret.key"))
         const second = await runToEnd(copy.path, own.env)
         expect(second.exitCode).toBe(EXIT_CONFIG)
-        expect(second.stderr).toContain("stream own-work: it belongs to")
+        expect(fatalMessageOf(second)).toContain("stream own-work: it belongs to")
 
         await manager.consumers.delete("own-work", "timer")
         const elsewhere = `${subjectsOf("own").workOf("timer").slice(0, -1)}acme.>`
@@ -64,11 +64,15 @@ describe("a start over NATS", () => {
           max_batch: 10
         }
         await manager.consumers.add("own-work", timer)
-        const { exitCode, stderr } = await runToEnd(folder.path, own.env)
-        expect(exitCode).toBe(EXIT_CONFIG)
-        expect(stderr).toContain("consumer timer of stream own-work: max_batch is 10, it has to be unset")
-        expect(stderr).toContain("consumer timer of stream own-work: headers_only is not set, it has to be true")
-        expect(stderr).toContain(
+        const refused = await runToEnd(folder.path, own.env)
+        expect(refused.exitCode).toBe(EXIT_CONFIG)
+        expect(fatalMessageOf(refused)).toContain(
+          "consumer timer of stream own-work: max_batch is 10, it has to be unset"
+        )
+        expect(fatalMessageOf(refused)).toContain(
+          "consumer timer of stream own-work: headers_only is not set, it has to be true"
+        )
+        expect(fatalMessageOf(refused)).toContain(
           `consumer timer of stream own-work: filter_subject is "${elsewhere}", it has to be "${subjectsOf("own").workOf("timer")}"`
         )
       })

@@ -1,7 +1,7 @@
 import { expect } from "vitest"
 import { submit } from "../client.ts"
 import { countingTarget } from "../counting-target.ts"
-import { type Environment, runToEnd, Service, temporaryFolder } from "../process.ts"
+import { type Environment, fatalMessageOf, runToEnd, Service, temporaryFolder } from "../process.ts"
 import { until } from "../until.ts"
 
 export const EXIT_CONFIG = 78
@@ -9,9 +9,9 @@ export const EXIT_CONFIG = 78
 /** A start that has to be refused, as one with wrong settings. Returns what it says. */
 export const refusalOf = async (env: Environment): Promise<string> => {
   using folder = temporaryFolder()
-  const { exitCode, stderr, stdout } = await runToEnd(folder.path, env)
-  expect({ exitCode, stdout }).toMatchObject({ exitCode: EXIT_CONFIG })
-  return stderr
+  const refused = await runToEnd(folder.path, env)
+  expect(refused).toMatchObject({ exitCode: EXIT_CONFIG })
+  return fatalMessageOf(refused)
 }
 
 /** Starts the program and has it perform one call. */
