@@ -342,6 +342,8 @@ describe("the echo target", () => {
 
     const echoPort = String(freePort())
     await using withEcho = await Service.start({ ECHO_PORT: echoPort })
+    const egress = `public addresses only, exceptions: the echo target on port ${echoPort}`
+    expect(withEcho.readyLine?.annotations).toMatchObject({ egress })
     const { serviceCallId } = await submit(withEcho, TENANT, call(`http://127.0.0.1:${echoPort}/status/503`))
     const { outcome } = await ended(withEcho, serviceCallId)
     expect(outcome).toMatchObject({ type: "Failed", error: { kind: "HttpStatus", status: 503 } })

@@ -22,6 +22,11 @@ describe("what is shipped", () => {
     expect(components.some(({ name }) => ["bullmq", "typescript", "vitest"].includes(name))).toBe(false)
   })
 
+  it("is all that the runbook installs", () => {
+    const installs = readFileSync(join(root, "docs/operations.md"), "utf8").match(/bun install .*/g) ?? []
+    expect(installs).toEqual(["bun install --frozen-lockfile --production --filter '!@event-service-agent/bench'"])
+  })
+
   it("runs no script of others when it is installed, and has no versions that could change", () => {
     expect(manifest(".").trustedDependencies).toEqual([])
     const packages = readdirSync(join(root, "packages"), { withFileTypes: true }).filter((one) => one.isDirectory())
