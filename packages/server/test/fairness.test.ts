@@ -8,7 +8,8 @@ import { until } from "./until.ts"
 const FLOOD_CALLS = Number(process.env["FLOOD_CALLS"] ?? 4_000)
 const CLIENTS = 32
 const IN_FLIGHT_MAX = 100
-const LATENESS_P99_MS_MAX = 3_000
+const LATENESS_P99_MS_MAX = 2_000
+const TRIES_MAX = 3
 /** The other tenant begins a call this often, every second one due after a moment. */
 const CALL_EVERY_MS = 50
 const DUE_IN_MS = 500
@@ -19,14 +20,26 @@ afterAll(removeLeftovers)
 
 describe("a tenant that floods a slow target", () => {
   it("does not delay another one, whose share it cannot take", async () => {
-    const { latenessMs, floodArrivals, floodSeconds } = await measure({
-      perTenantMax: IN_FLIGHT_MAX / 4,
-      answerAfterMs: 10_000
-    })
-    const [p50, p99] = [quantile(latenessMs, 0.5), quantile(latenessMs, 0.99)]
-    const figures = { flood: FLOOD_CALLS, floodSeconds, calls: latenessMs.length, p50, p99 }
-    expect({ ...figures, isInTime: p99 < LATENESS_P99_MS_MAX }).toEqual({ ...figures, isInTime: true })
-    expect(floodArrivals).toBeGreaterThanOrEqual(IN_FLIGHT_MAX / 4)
+    const compare = async () => {
+      const { latenessMs, floodArrivals, floodSeconds } = await measure({
+        perTenantMax: IN_FLIGHT_MAX / 4,
+        answerAfterMs: 10_000
+      })
+      expect(floodArrivals).toBeGreaterThanOrEqual(IN_FLIGHT_MAX / 4)
+      const [p50, p99] = [quantile(latenessMs, 0.5), quantile(latenessMs, 0.99)]
+      return {
+        flood: FLOOD_CALLS,
+        floodSeconds,
+        calls: latenessMs.length,
+        p50,
+        p99,
+        isInTime: p99 < LATENESS_P99_MS_MAX
+      }
+    }
+    // What other programs do may delay the calls of one try. What the flood does would delay those of each.
+    const tries = [await compare()]
+    while (!tries.some(({ isInTime }) => isInTime) && tries.length < TRIES_MAX) tries.push(await compare())
+    expect(tries.at(-1)).toMatchObject({ isInTime: true })
   })
 
   it("would delay it without a cap for each tenant", async () => {

@@ -367,12 +367,14 @@ describe("a service that starts again", () => {
     await until("the due time has passed", () => Date.now() > dueAt)
 
     await service.restart()
+    const startedAt = Date.now()
     for (const id of overdue) {
       const detail = await ended(service, id)
       expect(detail.status).toBe("Succeeded")
       expect(detail.latenessMs).toBeGreaterThan(0)
       expect(target.byKey.get(id)).toHaveLength(1)
     }
+    expect(Date.now() - startedAt).toBeLessThan(3_000)
     expect(target.count).toBe(5)
     expect(await countOf(service, TENANT, "Scheduled")).toBe(1)
   })

@@ -9,14 +9,12 @@ import { startKeyboard } from "./state/keyboard.ts"
 import { startLive } from "./state/live.ts"
 import { startRequest } from "./state/request.ts"
 import { startRoute, tenant, view } from "./state/route.ts"
-import { startScopes } from "./state/scopes.ts"
 import { startStats } from "./state/stats.ts"
 import { startTheme } from "./state/theme.ts"
 
 startTheme()
 startRoute()
 startClock()
-startScopes()
 startRequest()
 startCalls()
 startStats()

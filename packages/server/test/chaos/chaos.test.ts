@@ -28,18 +28,20 @@ describe("a service that is killed again and again, at random and at every failp
     expect(run.attempts).toBeGreaterThan(run.requests)
     expect(unknown.sent + unknown.unsent).toBeLessThanOrEqual(KILLS * IN_FLIGHT_MAX)
     expect(run.resent).toBeGreaterThan(0)
-  }, 240_000)
+  })
 
   it("shows a service that sends before it claims for what it is", async () => {
+    const tries: Array<Awaited<ReturnType<typeof chaos>>> = []
     const isSeenIn = (violations: ReadonlyArray<string>) =>
       violations.some((violation) => violation.includes(": 2 requests, at most 1 allowed"))
-    let violations: ReadonlyArray<string> = []
-    // A few kills may all miss its sends.
-    for (let tries = 0; tries < TRIES_MAX && !isSeenIn(violations); tries++) {
-      const run = await chaos({ kills: 3, submissions: 90, signal: "SIGKILL", mutant: "send-first" })
-      violations = run.violations
+    const othersIn = (violations: ReadonlyArray<string>) =>
+      violations.filter((violation) => !violation.includes(" requests, at most 1 allowed"))
+    // A few kills may all miss its sends, and on a busy machine calls may end too late.
+    const isShown = () => tries.some(({ violations }) => isSeenIn(violations) && othersIn(violations).length === 0)
+    while (!isShown() && tries.length < TRIES_MAX) {
+      tries.push(await chaos({ kills: 3, submissions: 90, signal: "SIGKILL", mutant: "send-first" }))
     }
-    expect({ violations, isSeen: isSeenIn(violations) }).toMatchObject({ isSeen: true })
+    expect({ isShown: isShown(), tries }).toMatchObject({ isShown: true })
   })
 })
 

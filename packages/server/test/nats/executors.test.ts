@@ -4,6 +4,7 @@ import { join } from "node:path"
 import { ACK_WAIT_MS } from "@event-service-agent/adapters/nats/topology"
 import { PREFIX_DEFAULT, streamNames } from "@event-service-agent/schemas/nats"
 import { afterAll, describe, expect } from "vitest"
+import { CLOCK_MS_MAX } from "../chaos/nats-violations.ts"
 import { SEED_MAX } from "../chaos/run-chaos.ts"
 import { natsCommandOf, runNatsChaos } from "../chaos/run-nats-chaos.ts"
 import { detailOf, listAll, type Summary, sideBySide, submit, TERMINAL } from "../client.ts"
@@ -22,8 +23,7 @@ const CLIENTS = 16
 const ENDED_MS_MAX = 60_000
 /** Enough for an executor that is started again to get some. */
 const CALLS_TO_SHARE = 900
-/** Two clocks are compared when the service has restarted, and both are read in whole milliseconds. */
-const CLOCK_MS_MAX = 5
+const TRIES_MAX = 3
 const ELSEWHERE = { EXECUTE_HERE: "off", IN_FLIGHT_PER_TENANT_MAX: "150" }
 const STOP_BEFORE_SEND = [process.execPath, join(import.meta.dirname, "executor-stop-before-send.ts")]
 
@@ -96,10 +96,18 @@ describe("executors elsewhere", () => {
   )
 
   itNeeds(missingNats, "are shown for what they are when they send before they are granted an attempt", async () => {
-    const { command, violations } = await chaos({ strikes: 3, submissions: 60, mutant: "send-first" })
+    const tries: Array<Awaited<ReturnType<typeof chaos>>> = []
     const kinds = [/\d requests, at most 1 allowed/, /a request outside of every lease/, /\d requests of 1 attempts/]
-    const isFound = kinds.some((kind) => violations.some((violation) => kind.test(violation)))
-    expect({ command, violations, isFound }).toMatchObject({ isFound: true })
+    const isFoundIn = (violations: ReadonlyArray<string>) =>
+      kinds.some((kind) => violations.some((one) => kind.test(one)))
+    const othersIn = (violations: ReadonlyArray<string>) =>
+      violations.filter((one) => !kinds.some((kind) => kind.test(one)))
+    // A few strikes may all miss its sends, and on a busy machine calls may end too late.
+    const isShown = () => tries.some(({ violations }) => isFoundIn(violations) && othersIn(violations).length === 0)
+    while (!isShown() && tries.length < TRIES_MAX) {
+      tries.push(await chaos({ strikes: 3, submissions: 60, mutant: "send-first" }))
+    }
+    expect({ isShown: isShown(), tries }).toMatchObject({ isShown: true })
   })
 
   itNeeds(
@@ -124,7 +132,7 @@ describe("executors elsewhere", () => {
       await until("no copy is left", async () => (await countIn(nats.url, WORK)) === 0)
       const [less, more, ...others] = shares(service)
       expect([less?.isRemote, more?.isRemote, others]).toEqual([1, 1, []])
-      expect(less?.attempts).toBeGreaterThan(20)
+      expect(less?.attempts).toBeGreaterThanOrEqual(60)
 
       expect((await second.kill("SIGTERM")).exitCode).toBe(0)
       expect((await service.kill("SIGTERM")).exitCode).toBe(0)

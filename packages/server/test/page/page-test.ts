@@ -3,9 +3,6 @@ import { afterAll, beforeAll } from "vitest"
 import { type Environment, removeLeftovers, Service } from "../process.ts"
 import { launch, missingBrowser, openTab, type Tab, type View } from "./chromium.ts"
 
-/** Starting the program and the browser on a busy machine. */
-const START_MS_MAX = 60_000
-
 export interface PageTest {
   readonly service: () => Service
   readonly open: (query: string, view?: View) => Promise<Tab>
@@ -20,12 +17,12 @@ export const pageTest = (env: Environment = { ECHO_PORT: "0" }): PageTest => {
     const starting = [Service.start(env), launch()] as const
     service = await starting[0]
     browser = await starting[1]
-  }, START_MS_MAX)
+  })
   afterAll(async () => {
     await browser?.close()
     await service?.[Symbol.asyncDispose]()
     removeLeftovers()
-  }, START_MS_MAX)
+  })
   const started = () => {
     if (service === undefined) throw new Error("the program has not started")
     return service

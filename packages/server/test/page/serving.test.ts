@@ -1,14 +1,13 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { removeLeftovers, Service } from "../process.ts"
 
-const START_MS_MAX = 60_000
 /** Script that a first visit loads, as it travels: without the editor, which comes when it is needed. */
 const SCRIPT_BYTES_MAX = 60 * 1_024
 
 let service: Service
 beforeAll(async () => {
   service = await Service.start({ ECHO_PORT: "0" })
-}, START_MS_MAX)
+})
 afterAll(async () => {
   await service?.[Symbol.asyncDispose]()
   removeLeftovers()

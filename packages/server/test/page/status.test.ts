@@ -140,8 +140,8 @@ describe("the status view", () => {
       await page.getByText(`${at + 1}–${at + 20} of 10,000`).waitFor()
       tookMs.push(Math.round(performance.now() - startedAt))
     }
-    // What other programs do may delay some of them.
-    expect(tookMs.toSorted((one, other) => one - other)[tookMs.length >> 1]).toBeLessThan(PAGE_MS_MAX)
+    // What other programs do may delay one of them.
+    expect(tookMs.toSorted((one, other) => one - other).at(-2)).toBeLessThan(PAGE_MS_MAX)
     await page.reload()
     await page.getByText("181–200 of 10,000").waitFor()
     await page.getByRole("button", { name: "Previous" }).click()

@@ -1,9 +1,8 @@
 import { useRef, useState } from "preact/hooks"
 import { ALL_TENANTS } from "../lib/address.ts"
 import { ask } from "../state/api.ts"
-import { needsKey, takeKey } from "../state/key.ts"
+import { needsKey, takeKey, type Whoami } from "../state/key.ts"
 import { chooseTenant, tenant } from "../state/route.ts"
-import type { Whoami } from "../state/scopes.ts"
 
 /** Asks for a key where the service does. */
 export const KeyLine = () => {
@@ -15,7 +14,7 @@ export const KeyLine = () => {
     const answer = await ask<Whoami>("/api/whoami", { headers: { authorization: `Bearer ${key}` } })
     if (!answer.ok) return setProblem(answer.problem.status === 401 ? "This key is not live." : answer.problem.title)
     needsKey.value = false
-    takeKey(key)
+    takeKey(key, answer.value)
     const { tenantId } = answer.value
     if (tenantId !== ALL_TENANTS && tenantId !== tenant.peek()) chooseTenant(tenantId)
   }

@@ -1,7 +1,7 @@
 import { formatSpan } from "@event-service-agent/schemas/format-span"
 import { useEffect, useState } from "preact/hooks"
+import { mayChange } from "../state/key.ts"
 import { draft, sendingSince } from "../state/request.ts"
-import { mayChange } from "../state/scopes.ts"
 
 const TICK_MS = 100
 

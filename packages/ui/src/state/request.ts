@@ -14,10 +14,10 @@ import {
 import { type FieldProblem, NO_ANSWER, type Problem } from "../lib/problem.ts"
 import type { Detail, Reference } from "../lib/wire.ts"
 import { ask, callsOf } from "./api.ts"
+import { mayChange } from "./key.ts"
 import { recall, remember } from "./memory.ts"
 import { say } from "./notices.ts"
 import { go, tenant } from "./route.ts"
-import { mayChange } from "./scopes.ts"
 import { type WatchedCall, watchCall } from "./watched-call.ts"
 
 const DRAFT_KEY = "draft"

@@ -4,10 +4,10 @@ import type { Detail } from "../lib/wire.ts"
 import { Icon } from "../parts/icon.tsx"
 import { ProblemBox } from "../parts/problem-box.tsx"
 import { cancelCall, resendCall } from "../state/change-call.ts"
+import { mayChange } from "../state/key.ts"
 import { say } from "../state/notices.ts"
 import { cloneCall } from "../state/request.ts"
 import { openCall } from "../state/route.ts"
-import { mayChange } from "../state/scopes.ts"
 import type { WatchedCall } from "../state/watched-call.ts"
 
 /** For how long the second click counts. */

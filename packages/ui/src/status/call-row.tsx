@@ -8,8 +8,8 @@ import { IconButton } from "../parts/icon-button.tsx"
 import { StatusPill } from "../parts/status-pill.tsx"
 import { Time } from "../parts/time.tsx"
 import { toggleStar } from "../state/change-call.ts"
+import { mayChange } from "../state/key.ts"
 import { address, filterBy, openCall } from "../state/route.ts"
-import { mayChange } from "../state/scopes.ts"
 
 const TAGS_SHOWN = 3
 

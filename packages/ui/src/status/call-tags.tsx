@@ -4,7 +4,7 @@ import { type Detail, STARRED } from "../lib/wire.ts"
 import { describe, FieldProblems } from "../parts/field.tsx"
 import { TagsInput } from "../parts/tags-input.tsx"
 import { setTags } from "../state/change-call.ts"
-import { mayChange } from "../state/scopes.ts"
+import { mayChange } from "../state/key.ts"
 import type { WatchedCall } from "../state/watched-call.ts"
 
 /** The tags of a call, to change in any state. */
